@@ -1,0 +1,1 @@
+"""Kubernetes for development, tests and the demo: `python -m devcluster up`."""
