@@ -1,0 +1,301 @@
+"""Shapes that both resources use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from airflow_operator.api.cel import Cel, at_most_one, cel_string, exactly_one, matches, refusal, with_rules
+from airflow_operator.api.config_rules import variable_rules
+
+
+class Model(BaseModel):
+    """Base of every shape in a spec: immutable, unknown fields refused, YAML names in camelCase and attributes in snake_case."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    rules: ClassVar[tuple[Cel, ...]] = ()
+    """Rules about several fields of the object together."""
+
+    def has(self, name: str) -> bool:
+        """Whether the field with this YAML name has a value."""
+        field = next(key for key, info in type(self).model_fields.items() if (info.alias or key) == name)
+        return getattr(self, field) is not None
+
+    @model_validator(mode="after")
+    def _keep_rules(self) -> Self:
+        for rule in self.rules:
+            rule.verify(self)
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Add the rules of the object to its schema."""
+        made = handler(schema)
+        handler.resolve_ref_schema(made).update(with_rules(handler.resolve_ref_schema(made), cls.rules))
+        return made
+
+
+@dataclass(frozen=True)
+class ListMap:
+    """Annotation of a list of objects that a field identifies: entries merge by it, and no two have the same."""
+
+    key: str = "name"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Refuse two entries with the same key, as the API server does."""
+        return core_schema.no_info_after_validator_function(self._unique, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Say how the list merges."""
+        return {**handler(schema), "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [self.key]}
+
+    def _unique(self, entries: Any) -> Any:
+        keys = [getattr(entry, self.key) for entry in entries]
+        for position, key in enumerate(keys):
+            if key in keys[:position]:
+                raise refusal(f"{self.key} {key} stands twice", f"[{position}]")
+        return entries
+
+
+@dataclass(frozen=True)
+class Atomic:
+    """Annotation of a list that is replaced as a whole."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Say how the list merges."""
+        return {**handler(schema), "x-kubernetes-list-type": "atomic"}
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """Annotation of an object that the schema does not look into."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Keep whatever is inside."""
+        return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
+@dataclass(frozen=True)
+class IntOrString:
+    """Annotation of a string that may be written as an integer."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Turn an integer into its string."""
+        return core_schema.no_info_before_validator_function(_integer_as_string, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Allow both types."""
+        made = {key: value for key, value in handler(schema).items() if key != "type"}
+        return {**made, "x-kubernetes-int-or-string": True}
+
+
+def _integer_as_string(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+_DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
+_DURATION_UNITS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
+
+
+def seconds(duration: str) -> float:
+    """A Go duration such as `1m30s` in seconds; ValueError for anything else."""
+    if not re.match(_DURATION, duration):
+        raise ValueError(f"{duration!r} is not a duration")
+    parts = re.findall(r"([0-9.]+)(ms|s|m|h)", duration)
+    return float(sum(Decimal(number) * _DURATION_UNITS[unit] for number, unit in parts))
+
+
+def _is_period(value: str) -> bool:
+    return re.match(_DURATION, value) is not None and 1 <= seconds(value) <= 86400
+
+
+PERIOD = Cel(
+    rule=f"self.matches({cel_string(_DURATION)}) && duration(self) >= duration('1s') && duration(self) <= duration('24h')",
+    message="must be a duration from 1s to 24h, such as 30s or 5m",
+    check=_is_period,
+)
+Duration = Annotated[str, Field(max_length=32), PERIOD]
+
+_QUANTITY = r"^[+-]?([0-9]+|[0-9]+\.[0-9]*|\.[0-9]+)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?[0-9]+)?$"
+_QUANTITY_UNITS = {
+    **{unit: Decimal(1000) ** power for power, unit in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), start=-3)},
+    **{unit: Decimal(1024) ** power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
+}
+
+
+def quantity(text: str) -> Decimal:
+    """A Kubernetes quantity such as `500m` or `10Gi` as a number; ValueError for anything else."""
+    found = re.match(_QUANTITY, text)
+    if not found:
+        raise ValueError(f"{text!r} is not a quantity")
+    suffix = found.group(2) or ""
+    number = text[: len(text) - len(suffix)] if suffix else text
+    return Decimal(number + suffix) if suffix[:1] in ("e", "E") and suffix[1:] else Decimal(number) * _QUANTITY_UNITS[suffix]
+
+
+def _is_positive_quantity(text: str) -> bool:
+    return re.match(_QUANTITY, text) is not None and quantity(text) > 0
+
+
+SizeString = Annotated[
+    str,
+    Field(max_length=32),
+    Cel(
+        rule="isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",
+        message="must be a size such as 10Gi",
+        check=_is_positive_quantity,
+    ),
+]
+Quantity = Annotated[str, Field(max_length=32, pattern=_QUANTITY), IntOrString()]
+Quantities = Annotated[Mapping[Annotated[str, Field(max_length=253)], Quantity], Field(max_length=16)]
+
+_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=_SUBDOMAIN)]
+DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+LabelValue = Annotated[str, Field(max_length=63)]
+AnnotationValue = Annotated[str, Field(max_length=8192)]
+
+_OURS = ("airflow-operator.dev/", "app.kubernetes.io/")
+_KEEP_OURS = Cel(
+    rule="self.all(key, !key.startsWith('airflow-operator.dev/') && !key.startsWith('app.kubernetes.io/'))",
+    message="keys below airflow-operator.dev/ and app.kubernetes.io/ are set by the operator: use other keys",
+    check=lambda value: not any(key.startswith(_OURS) for key in value),
+    reason="FieldValueForbidden",
+)
+_NODE_SELECTOR = Annotated[Mapping[str, LabelValue], Field(max_length=32)]
+_OPAQUE_OBJECT = Annotated[Mapping[str, Any], Opaque()]
+
+DeletionPolicy = Literal["Retain", "Delete"]
+PullPolicy = Literal["Always", "IfNotPresent", "Never"]
+
+
+class ObjectReference(Model):
+    """Name of an object in the same namespace."""
+
+    name: ObjectName = Field(description="Name of the object.")
+
+
+class KeyReference(Model):
+    """One key of a Secret or ConfigMap in the same namespace."""
+
+    name: ObjectName = Field(description="Name of the object.")
+    key: DataKey = Field(description="Key within its data.")
+    optional: bool | None = Field(default=None, description="Start without it when the object or the key is missing. Default: wait for it.")
+
+
+class FieldReference(Model):
+    """A field of the pod itself."""
+
+    field_path: Annotated[str, Field(min_length=1, max_length=256)] = Field(
+        description="Path of the field, such as metadata.name or status.podIP."
+    )
+    api_version: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Version of the path; absent means v1.")
+
+
+class EnvSource(Model):
+    """Where the value of an environment variable comes from: exactly one."""
+
+    secret_key_ref: KeyReference | None = Field(default=None, description="A key of a Secret. A change restarts what uses it.")
+    config_map_key_ref: KeyReference | None = Field(default=None, description="A key of a ConfigMap. A change restarts what uses it.")
+    field_ref: FieldReference | None = Field(default=None, description="A field of the pod.")
+
+    rules = (exactly_one("secretKeyRef", "configMapKeyRef", "fieldRef"),)
+
+
+class EnvVar(Model):
+    """One environment variable."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256)] = Field(
+        json_schema_extra={"pattern": "^[-._a-zA-Z][-._a-zA-Z0-9]*$"}, description="Name of the variable."
+    )
+    value: Annotated[str, Field(max_length=32768)] | None = Field(default=None, description="Its value. Keep secrets out: use valueFrom.")
+    value_from: EnvSource | None = Field(default=None, description="Where its value comes from instead.")
+
+    rules = (at_most_one("value", "valueFrom"), *variable_rules())
+
+
+class EnvFrom(Model):
+    """All keys of a Secret or ConfigMap as environment variables."""
+
+    prefix: Annotated[str, Field(max_length=128)] | None = Field(default=None, description="Put before every key.")
+    secret_ref: ObjectReference | None = Field(default=None, description="A Secret. A change restarts what uses it.")
+    config_map_ref: ObjectReference | None = Field(default=None, description="A ConfigMap. A change restarts what uses it.")
+
+    rules = (exactly_one("secretRef", "configMapRef"),)
+
+
+EnvList = Annotated[tuple[EnvVar, ...], Field(max_length=128), ListMap()]
+
+
+class Resources(Model):
+    """What a container may use and is sure to get."""
+
+    requests: Quantities = Field(default_factory=dict, description="Reserved for the container, such as cpu: 500m and memory: 1Gi.")
+    limits: Quantities = Field(default_factory=dict, description="The most that the container may use.")
+
+
+class Image(Model):
+    """A container image."""
+
+    repository: Annotated[str, Field(min_length=1, max_length=512)] = Field(
+        description="Name of the image without tag, such as docker.io/apache/airflow."
+    )
+    tag: Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = Field(
+        default=None, description="Tag of the image."
+    )
+    digest: Annotated[str, Field(max_length=71), matches("^sha256:[0-9a-f]{64}$", "must be sha256: and 64 hexadecimal digits")] | None = (
+        Field(default=None, description="Digest of the image, sha256:...; when set, the tag is not used.")
+    )
+    pull_policy: PullPolicy = Field(default="IfNotPresent", description="When the image is pulled.")
+    pull_secrets: Annotated[tuple[ObjectReference, ...], Field(max_length=16), ListMap()] = Field(
+        default=(), description="Secrets of type kubernetes.io/dockerconfigjson for the registry, in the namespace of the pods."
+    )
+
+
+class PodDefaults(Model):
+    """Settings of pods."""
+
+    labels: Annotated[Mapping[str, LabelValue], Field(max_length=64), _KEEP_OURS] = Field(
+        default_factory=dict, description="Labels added to the pods."
+    )
+    annotations: Annotated[Mapping[str, AnnotationValue], Field(max_length=64), _KEEP_OURS] = Field(
+        default_factory=dict, description="Annotations added to the pods."
+    )
+    node_selector: _NODE_SELECTOR = Field(default_factory=dict, description="Labels that a node must have.")
+    tolerations: Annotated[tuple[_OPAQUE_OBJECT, ...], Field(max_length=32), Atomic()] | None = Field(
+        default=None, description="Taints that the pods accept, as in the spec of a Pod."
+    )
+    affinity: _OPAQUE_OBJECT | None = Field(default=None, description="Affinity and anti-affinity, as in the spec of a Pod.")
+    priority_class_name: ObjectName | None = Field(default=None, description="PriorityClass of the pods.")
+    resources: Resources = Field(
+        default_factory=Resources, description="Requests and limits of the main container; what is absent has a default for each component."
+    )
+
+
+NAME = Cel(
+    rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 63",
+    message="metadata.name must have at most 63 characters, lower-case letters, digits and -, and start with a letter",
+    check=lambda it: re.fullmatch("[a-z]([-a-z0-9]*[a-z0-9])?", it.metadata.name) is not None and len(it.metadata.name) <= 63,
+)
+"""Rule of both resources: their names become labels and names of Services."""
+
+
+class Metadata(BaseModel):
+    """The part of an object's metadata that matters here."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    generation: int = 0
+    deletion_timestamp: str | None = None

@@ -1,0 +1,190 @@
+"""Settings of Airflow that the operator owns: refused in `config` and in environment variables, with the field to use instead.
+
+One table makes both the rules of the schema and the checks of the models. Names that Airflow still reads for an older option
+(`[core] sql_alchemy_conn`, `[webserver] secret_key`, ...: `deprecated_options` of Airflow 3.3's configuration parser) stand beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from airflow_operator.api.cel import VALIDATIONS, Cel, cel_string, refusal
+
+SUFFIXES = ("", "_cmd", "_secret")
+"""An option's value may also come from a command or from a secrets backend."""
+
+MAX_SECTIONS = 64
+MAX_OPTIONS = 256
+MAX_VALUE = 16384
+
+_NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class Owned:
+    """Options and variables that one sentence refuses; `instead` is the second half of that sentence."""
+
+    instead: str
+    options: Mapping[str, tuple[str, ...]]
+    variables: tuple[str, ...] = ()
+
+    def spelled_options(self) -> Iterator[tuple[str, str]]:
+        """Every (section, option) that means one of these options."""
+        for section, options in self.options.items():
+            for option in options:
+                for suffix in SUFFIXES:
+                    yield section, option + suffix
+
+    def spelled_variables(self) -> Iterator[str]:
+        """Every environment variable that means one of these options, and the plain ones."""
+        yield from self.variables
+        for section, option in self.spelled_options():
+            yield f"AIRFLOW__{section.upper()}__{option.upper()}"
+
+
+OWNED: tuple[Owned, ...] = (
+    Owned("use spec.executors", {"core": ("executor",)}),
+    Owned("use spec.dags", {"core": ("dags_folder",), "dag_processor": ("dag_bundle_config_list",)}),
+    Owned("use spec.taskPods.podTemplate", {"kubernetes_executor": ("pod_template_file",)}),
+    Owned("use spec.image", {"kubernetes_executor": ("worker_container_repository", "worker_container_tag")}),
+    Owned("use spec.auth", {"core": ("auth_manager",)}),
+    Owned("use spec.logs", {"logging": ("base_log_folder",)}),
+    Owned(
+        "task pods run in the namespace of the AirflowCluster",
+        {"kubernetes_executor": ("namespace", "multi_namespace_mode", "multi_namespace_mode_namespace_list")},
+    ),
+    Owned(
+        "the database is that of spec.baseRef",
+        {"database": ("sql_alchemy_conn", "sql_alchemy_conn_async"), "core": ("sql_alchemy_conn",)},
+    ),
+    Owned(
+        "the operator makes the keys and keeps them in a Secret",
+        {
+            "core": ("fernet_key",),
+            "api": ("secret_key",),
+            "webserver": ("secret_key",),
+            "api_auth": ("jwt_secret", "jwt_private_key_path", "jwt_kid", "jwt_algorithm", "trusted_jwks_url"),
+        },
+    ),
+    Owned(
+        "components find the API server by its Service",
+        {"core": ("execution_api_server_url",), "workers": ("execution_api_server_url",), "api": ("host", "port", "ssl_cert", "ssl_key")},
+    ),
+    Owned(
+        "probes and Services rely on it",
+        {
+            "scheduler": ("enable_health_check", "scheduler_health_check_server_host", "scheduler_health_check_server_port"),
+            "logging": ("trigger_log_server_port", "worker_log_server_port"),
+        },
+    ),
+    Owned(
+        "CeleryExecutor does not work in this version of the operator",
+        {"celery": ("broker_url", "result_backend")},
+    ),
+    Owned("the operator decides where Airflow lives in the image", {}, ("AIRFLOW_HOME", "AIRFLOW_CONFIG")),
+)
+
+OWNED_OPTIONS: Mapping[tuple[str, str], str] = {key: owned.instead for owned in OWNED for key in owned.spelled_options()}
+"""(section, option) to what to do instead."""
+
+OWNED_VARIABLES: Mapping[str, str] = {name: owned.instead for owned in OWNED for name in owned.spelled_variables()}
+"""Environment variable to what to do instead."""
+
+
+def option_sentence(section: str, option: str) -> str:
+    """Why an owned option is refused."""
+    return f"[{section}] {option} is set by the operator: {OWNED_OPTIONS[section, option]}"
+
+
+def variable_rules() -> list[Cel]:
+    """Rules of an environment variable: one for each group of owned names."""
+    return [_variable_rule(owned) for owned in OWNED]
+
+
+def _variable_rule(owned: Owned) -> Cel:
+    names = tuple(owned.spelled_variables())
+    listed = ", ".join(cel_string(name) for name in names)
+    tail = f" is set by the operator: {owned.instead}"
+    return Cel(
+        rule=f"!(self.name in [{listed}])",
+        message=f"this variable{tail}",
+        expression=f"self.name + {cel_string(tail)}",
+        check=lambda variable: variable.name not in names,
+        sentence=lambda variable: variable.name + tail,
+        field_path=".name",
+        reason="FieldValueForbidden",
+    )
+
+
+@dataclass(frozen=True)
+class ConfigRules:
+    """Annotation of `spec.config`: schema and checks of a mapping of sections to options to values.
+
+    Values of three types cannot be described to the API server, so the schema keeps what it does not know; the owned options are
+    declared in it, each with a rule that refuses it. Names and values of the others are checked here.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Replace validation by the checks of this module."""
+        return core_schema.no_info_plain_validator_function(
+            check_config, serialization=core_schema.plain_serializer_function_ser_schema(lambda value: value)
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The owned options, refused; everything else kept."""
+        sections: dict[str, Any] = {}
+        for section, option in OWNED_OPTIONS:
+            sections.setdefault(section, {})[option] = _refused(section, option)
+        return {
+            **_kept("Options of Airflow's configuration by section."),
+            "properties": {
+                section: {**_kept(f"Options of section [{section}]."), "maxProperties": MAX_OPTIONS, "properties": options}
+                for section, options in sorted(sections.items())
+            },
+            "maxProperties": MAX_SECTIONS,
+        }
+
+
+def _kept(description: str) -> dict[str, Any]:
+    return {"type": "object", "description": description, "x-kubernetes-preserve-unknown-fields": True}
+
+
+def _refused(section: str, option: str) -> dict[str, Any]:
+    sentence = option_sentence(section, option)
+    rule = {"rule": "false", "message": sentence, "reason": "FieldValueForbidden"}
+    return {"x-kubernetes-int-or-string": True, "description": f"Refused: {sentence}.", VALIDATIONS: [rule]}
+
+
+def check_config(value: Any) -> Mapping[str, Mapping[str, str | int | bool]]:
+    """`spec.config` as given; raises the sentence of the first thing that is wrong with it."""
+    _require(isinstance(value, Mapping), "must map sections to options", "")
+    _require(len(value) <= MAX_SECTIONS, f"has more than {MAX_SECTIONS} sections", "")
+    for section, options in value.items():
+        below = f".{section}"
+        _require(isinstance(section, str) and _NAME.fullmatch(section), "section names are lower case, as Airflow reads them", below)
+        _require(isinstance(options, Mapping), "must map options to values", below)
+        _require(len(options) <= MAX_OPTIONS, f"has more than {MAX_OPTIONS} options", below)
+        for option, setting in options.items():
+            _check_option(section, option, setting)
+    return value  # type: ignore[no-any-return]
+
+
+def _check_option(section: str, option: Any, setting: Any) -> None:
+    below = f".{section}.{option}"
+    _require(isinstance(option, str) and _NAME.fullmatch(option), "option names are lower case, as Airflow reads them", below)
+    if (section, option) in OWNED_OPTIONS:
+        raise refusal(option_sentence(section, option), below)
+    _require(isinstance(setting, str | int | bool), "must be a string, an integer or a boolean; put other values in quotes", below)
+    _require(len(str(setting)) <= MAX_VALUE, f"is longer than {MAX_VALUE} characters", below)
+
+
+def _require(holds: object, sentence: str, below: str) -> None:
+    if not holds:
+        raise refusal(sentence, below)
