@@ -45,8 +45,9 @@ class Group:
     def directory(self) -> Path:
         """Where the built binaries are, named by the hash of all that goes into them."""
         digest = hashlib.sha256()
-        for file in ("go.mod", "go.sum"):
-            digest.update((self.source / file).read_bytes())
+        for pattern in ("go.mod", "go.sum", "*.go"):
+            for file in sorted(self.source.glob(pattern)):
+                digest.update(file.read_bytes())
         digest.update(f"{self.ldflags}|{self.tags}|{platform.machine()}".encode())
         return paths.cache() / "bin" / f"{self.name}-{digest.hexdigest()[:12]}"
 
@@ -71,8 +72,10 @@ CONTAINERD = Group(
     tags="no_btrfs no_devmapper no_zfs",
 )
 COREDNS = Group("coredns", {"coredns": "github.com/coredns/coredns"}, "-s -w")
-# In this order: what integration tests need comes first.
-GROUPS = (KUBERNETES, CONTAINERD, COREDNS)
+PAUSE = Group("pause", {"pause": "."}, "-s -w")
+KIND = Group("kind", {"kind": "sigs.k8s.io/kind"}, "-s -w")
+# What the native cluster needs, in this order: what integration tests need comes first.
+GROUPS = (KUBERNETES, CONTAINERD, COREDNS, PAUSE)
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager")
 
 
