@@ -1,0 +1,170 @@
+"""The `Kube` Protocol on the official client: plain JSON in and out, no typed models, no discovery."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from airflow_operator.domain.kinds import kind_of
+from airflow_operator.domain.manifest import Kind, Live, Manifest
+from airflow_operator.kube.errors import Conflict, Expired, NotFound
+from airflow_operator.kube.protocol import FIELD_MANAGER, STATUS_MANAGER, Kube, Propagation, WatchEvent
+from airflow_operator.kube.transport import JSON, Transport, credentials, refusal
+
+CHUNK = 500
+WATCH_SECONDS = 300
+SILENCE = 150.0
+"""Seconds: the API server sends a bookmark about every minute, so a watch that is silent for longer is dead."""
+
+APPLY = "application/apply-patch+yaml"
+JSON_PATCH = "application/json-patch+json"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+@asynccontextmanager
+async def connect(kubeconfig: str | os.PathLike[str] | None = None, context: str | None = None) -> AsyncIterator[Kube]:
+    """A client of the cluster of a kubeconfig, or of the cluster that this pod runs in.
+
+    Raises `errors.NotConfigured` where there is neither.
+    """
+    transport = Transport(credentials(kubeconfig, context))
+    await transport.open()
+    try:
+        yield Client(transport)
+    finally:
+        await transport.close()
+
+
+@dataclass(frozen=True)
+class _Listed:
+    items: list[dict[str, Any]]
+    version: str
+
+
+class Client:
+    """The API server as `Kube`; made by `connect`."""
+
+    def __init__(self, transport: Transport) -> None:
+        """Use an open transport."""
+        self._transport = transport
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Live | None:
+        """See `Kube.get`."""
+        try:
+            return await self._transport.request("GET", _path(kind, namespace, name))
+        except NotFound as error:
+            if error.reason == "NotFound":
+                return None
+            # Without a Status object it is the path that does not exist: a kind that is not installed.
+            raise
+
+    async def list(self, kind: Kind, namespace: str, *, labels: str = "") -> Sequence[Live]:
+        """See `Kube.list`."""
+        return (await self._list(kind, namespace, labels=labels)).items
+
+    async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
+        """See `Kube.apply`."""
+        return await self._apply(manifest, "", manager, {"dryRun": "All"} if dry_run else {})
+
+    async def apply_status(self, manifest: Manifest, *, manager: str = STATUS_MANAGER) -> Live:
+        """See `Kube.apply_status`."""
+        return await self._apply(manifest, "/status", manager, {})
+
+    async def create(self, manifest: Manifest) -> Live:
+        """See `Kube.create`."""
+        path = _path(kind_of(manifest), manifest["metadata"].get("namespace", ""))
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        return await self._transport.request("POST", path, query=query, body=manifest)
+
+    async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[dict[str, Any]]) -> Live:
+        """See `Kube.patch`."""
+        path, body = _path(kind, namespace, name), list(operations)
+        return await self._transport.request("PATCH", path, query={"fieldManager": FIELD_MANAGER}, body=body, content_type=JSON_PATCH)
+
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str = "", propagation: Propagation = "Background") -> None:
+        """See `Kube.delete`."""
+        options: Manifest = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        try:
+            await self._transport.request("DELETE", _path(kind, namespace, name), body=options)
+        except NotFound:
+            return
+        except Conflict:
+            # Another object has the name by now: the one that was meant is gone.
+            if not uid:
+                raise
+
+    async def watch_metadata(self, kind: Kind, namespace: str) -> AsyncIterator[WatchEvent]:
+        """See `Kube.watch_metadata`."""
+        listed = await self._list(kind, namespace, accept=METADATA_LIST)
+        for item in listed.items:
+            yield "ADDED", _lean(item, kind)
+        version = listed.version
+        clock = asyncio.get_running_loop().time
+        while True:
+            started = clock()
+            try:
+                async for kind_of_event, item in self._watch(kind, namespace, version):
+                    version = item["metadata"]["resourceVersion"]
+                    if kind_of_event != "BOOKMARK":
+                        yield kind_of_event, _lean(item, kind)
+            except Expired:
+                return
+            if clock() - started < 1:
+                # Something between us and the server ends watches at once: leave the pace to the caller.
+                return
+
+    async def _watch(self, kind: Kind, namespace: str, version: str) -> AsyncIterator[tuple[Any, dict[str, Any]]]:
+        query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version, "timeoutSeconds": str(WATCH_SECONDS)}
+        async with self._transport.lines(_path(kind, namespace), query, accept=METADATA, silence=SILENCE) as lines:
+            async for line in lines:
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise refusal(event["object"].get("code", 500), json.dumps(event["object"]).encode())
+                yield event["type"], event["object"]
+
+    async def _list(self, kind: Kind, namespace: str, *, labels: str = "", accept: str = JSON) -> _Listed:
+        query = {"labelSelector": labels} if labels else {}
+        try:
+            return await self._list_in_chunks(kind, namespace, query | {"limit": str(CHUNK)}, accept)
+        except Expired:
+            # The list was so long that its place was forgotten between two chunks: take it whole.
+            return await self._list_in_chunks(kind, namespace, query, accept)
+
+    async def _list_in_chunks(self, kind: Kind, namespace: str, query: dict[str, str], accept: str) -> _Listed:
+        items: list[dict[str, Any]] = []
+        more: dict[str, str] = {}
+        while True:
+            answer = await self._transport.request("GET", _path(kind, namespace), query=query | more, accept=accept)
+            for item in answer["items"] or ():
+                item["apiVersion"], item["kind"] = kind.api_version, kind.kind
+                items.append(item)
+            if not answer["metadata"].get("continue"):
+                return _Listed(items, answer["metadata"]["resourceVersion"])
+            more = {"continue": answer["metadata"]["continue"]}
+
+    async def _apply(self, manifest: Manifest, subresource: str, manager: str, query: dict[str, str]) -> Live:
+        meta = manifest["metadata"]
+        path = _path(kind_of(manifest), meta.get("namespace", ""), meta["name"]) + subresource
+        query = {"fieldManager": manager, "force": "true"} | query
+        return await self._transport.request("PATCH", path, query=query, body=manifest, content_type=APPLY)
+
+
+def _path(kind: Kind, namespace: str, name: str = "") -> str:
+    root = f"/api/{kind.api_version}" if "/" not in kind.api_version else f"/apis/{kind.api_version}"
+    within = f"/namespaces/{quote(namespace, safe='')}" if kind.namespaced and namespace else ""
+    return f"{root}{within}/{kind.plural}" + (f"/{quote(name, safe='')}" if name else "")
+
+
+def _lean(item: dict[str, Any], kind: Kind) -> dict[str, Any]:
+    """The metadata under its object's own kind, without the bulk that nobody who watches metadata reads."""
+    item["metadata"].pop("managedFields", None)
+    return item | {"apiVersion": kind.api_version, "kind": kind.kind}

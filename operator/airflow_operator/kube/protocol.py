@@ -1,0 +1,45 @@
+"""The little of the Kubernetes API that the operator needs, so that it can be replaced whole."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Literal, Protocol
+
+from airflow_operator.domain.manifest import Kind, Live, Manifest
+
+FIELD_MANAGER = "airflow-operator"
+STATUS_MANAGER = "airflow-operator-status"
+
+Propagation = Literal["Background", "Orphan"]
+WatchEvent = tuple[Literal["ADDED", "MODIFIED", "DELETED"], Live]
+
+
+class Kube(Protocol):
+    """Every method raises `kube.errors.ApiError` (or its subclass) when the API server refuses."""
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Live | None:
+        """One object; None where it does not exist. `namespace` is empty for cluster-scoped kinds."""
+
+    async def list(self, kind: Kind, namespace: str, *, labels: str = "") -> Sequence[Live]:
+        """All objects of a namespace (empty: all namespaces) that match a label selector; apiVersion and kind set."""
+
+    async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
+        """Server-side apply with force; answers the object as it is afterwards."""
+
+    async def apply_status(self, manifest: Manifest, *, manager: str = STATUS_MANAGER) -> Live:
+        """Server-side apply of the status subresource."""
+
+    async def create(self, manifest: Manifest) -> Live:
+        """Create an object that must not exist yet; `AlreadyExists` otherwise."""
+
+    async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[dict[str, Any]]) -> Live:
+        """JSON patch (RFC 6902)."""
+
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str = "", propagation: Propagation = "Background") -> None:
+        """Delete; with `uid` only that very object. An absent object is no error. `Orphan` leaves the pods of a workload alive."""
+
+    def watch_metadata(self, kind: Kind, namespace: str) -> AsyncIterator[WatchEvent]:
+        """List and watch as PartialObjectMetadata (without managedFields): first every object as ADDED, then changes.
+
+        Ends when the place is lost (410, silence): the caller starts again, which lists again. Raises as every other method.
+        """
