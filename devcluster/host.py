@@ -48,7 +48,8 @@ def require_root() -> None:
     """The native cluster makes network interfaces, mounts and control groups."""
     if os.geteuid() != 0:
         raise DevclusterError(
-            "The native cluster needs root, since it makes network interfaces and control groups: run this as root, or start Docker so that kind is used."
+            "The native cluster needs root, since it makes network interfaces and control groups:"
+            " run this as root, or start Docker so that kind is used."
         )
 
 
@@ -59,7 +60,9 @@ def require_packages() -> None:
         return
     by_hand = f"apt-get update && apt-get install --yes --no-install-recommends {' '.join(missing)}"
     if not shutil.which("apt-get"):
-        raise DevclusterError(f"The native cluster needs programs that Debian packs as {', '.join(missing)}: install them, and run this again.")
+        raise DevclusterError(
+            f"The native cluster needs programs that Debian packs as {', '.join(missing)}: install them, and run this again."
+        )
     apt = ["apt-get", "--quiet", "--option=DPkg::Lock::Timeout=300"]
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     with progress(f"installing {', '.join(missing)}"):
@@ -102,7 +105,9 @@ def require_free_port(address: str, port: int, what: str) -> None:
             probe.bind((address, port))
             probe.listen()
         except OSError:
-            raise DevclusterError(f"{what} needs port {port}, and another program listens on it: stop that program, and run this again.") from None
+            raise DevclusterError(
+                f"{what} needs port {port}, and another program listens on it: stop that program, and run this again."
+            ) from None
 
 
 def check(state: Path) -> None:

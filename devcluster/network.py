@@ -8,7 +8,7 @@ from pathlib import Path
 from devcluster.host import run
 
 BRIDGE = "devcluster0"
-PODS = ipaddress.ip_network("10.88.0.0/16")
+PODS = ipaddress.IPv4Network("10.88.0.0/16")
 ADDRESS = "10.88.0.1"
 TABLE = "devcluster"
 # kube-proxy's own tables: it leaves them behind when it ends.

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,15 @@ def wait_until(condition: Callable[[], bool], timeout: float, failure: Callable[
         if time.monotonic() > deadline:
             raise DevclusterError(failure())
         time.sleep(POLL)
+
+
+def http_ok(url: str) -> bool:
+    """Whether a health endpoint of a process on this host answers 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def free_ports(count: int) -> list[int]:

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,16 @@ _KUBERNETES_LDFLAGS = (
     " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"
 )
 _CONTAINERD_LDFLAGS = f"-s -w -X github.com/containerd/containerd/v2/version.Version={CONTAINERD_VERSION}"
+
+
+def python(*arguments: str) -> list[str | Path]:
+    """Command line of this very Python."""
+    return [sys.executable, *arguments]
+
+
+def machine() -> str:
+    """Name of this host's processor architecture, as the kernel says it."""
+    return platform.machine()
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,7 @@ class Group:
         for pattern in ("go.mod", "go.sum", "*.go"):
             for file in sorted(self.source.glob(pattern)):
                 digest.update(file.read_bytes())
-        digest.update(f"{self.ldflags}|{self.tags}|{platform.machine()}".encode())
+        digest.update(f"{self.ldflags}|{self.tags}|{machine()}".encode())
         return paths.cache() / "bin" / f"{self.name}-{digest.hexdigest()[:12]}"
 
 

@@ -1,0 +1,126 @@
+"""Taking the native cluster away, whatever state it is in: whole, half started, killed, or left behind by a reboot."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from devcluster import cgroups, host, network
+from devcluster.errors import DevclusterError
+from devcluster.processes import Daemons, stop_pid, wait_until
+
+_POD_LOG_LINKS = Path("/var/log/containers")
+# In this order: first what would start pods again, last what the others talk to.
+_STOP_ORDER = (
+    "kubelet",
+    "storage",
+    "kube-proxy",
+    "coredns",
+    "kube-scheduler",
+    "kube-controller-manager",
+    "containerd",
+    "kube-apiserver",
+    "etcd",
+)
+
+
+def remember_host_directories(state: Path, directories: Iterable[Path]) -> None:
+    """Note which directories outside the state directory are not there yet, so that `remove` may take them away."""
+    state.mkdir(parents=True, exist_ok=True)
+    (state / "host-directories.json").write_text(json.dumps([str(path) for path in directories if not path.exists()]))
+
+
+def _arguments(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return []
+
+
+def _strays(state: Path) -> list[int]:
+    """Processes that were started with a file under the state directory: ours, recorded or not."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) not in (os.getpid(), os.getppid()):
+            arguments = _arguments(int(entry.name))
+            program = Path(arguments[0]).name if arguments else ""
+            ours = program in (*_STOP_ORDER, "containerd-shim-runc-v2") or "devcluster.storage" in arguments
+            if ours and any(f"{state}/" in argument for argument in arguments[1:]):
+                found.append(int(entry.name))
+    return found
+
+
+def _mounts(state: Path) -> list[str]:
+    """Mount points under the state directory, the innermost first."""
+    points = [line.split()[4].replace("\\040", " ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return sorted((point for point in points if point.startswith(f"{state}/")), reverse=True)
+
+
+def _unmount(state: Path) -> None:
+    def unmounted() -> bool:
+        for point in _mounts(state):
+            host.run("umount", "--lazy", point, check=False)
+        return not _mounts(state)
+
+    wait_until(unmounted, 20, lambda: f"Mounts stay: {', '.join(_mounts(state))}")
+
+
+def _shim_sockets(state: Path) -> list[Path]:
+    """Sockets that shims leave outside the state directory when they are killed."""
+    tasks = state / "containerd" / "state" / "io.containerd.runtime.v2.task"
+    sockets = []
+    for address in tasks.glob("*/*/address"):
+        with suppress(OSError):
+            sockets.append(Path(address.read_text().strip().removeprefix("unix://")))
+    return sockets
+
+
+def _remove_host_directories(state: Path) -> None:
+    if _POD_LOG_LINKS.exists():
+        for link in _POD_LOG_LINKS.iterdir():
+            if link.is_symlink() and str(link.readlink()).startswith(f"{state}/"):
+                link.unlink()
+    record = state / "host-directories.json"
+    made = [Path(name) for name in json.loads(record.read_text())] if record.exists() else []
+    for directory in sorted(made, reverse=True):
+        if directory.exists():
+            # Of what is ours only these two are not empty by now.
+            for file in (*directory.glob("*.sock"), *directory.glob("DEPRECATION"), *directory.glob("kubelet_internal_checkpoint")):
+                file.unlink()
+            with suppress(OSError):
+                directory.rmdir()
+
+
+def remove(state: Path, daemons: Daemons) -> None:
+    """Remove processes, mounts, interfaces, tables, control groups and files; each step works without the one before."""
+    for name in _STOP_ORDER:
+        daemons.stop(name)
+    sockets = _shim_sockets(state)
+    for pid in _strays(state):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    cgroups.kill_all()
+    for pid in _strays(state):
+        stop_pid(pid)
+    _unmount(state)
+    network.remove()
+    cgroups.remove()
+    for socket in sockets:
+        socket.unlink(missing_ok=True)
+    _remove_host_directories(state)
+    if state.exists():
+        try:
+            shutil.rmtree(state)
+        except OSError as error:
+            raise DevclusterError(f"{state} could not be removed: {error}") from None
+
+
+def leftovers(state: Path) -> list[str]:
+    """Everything of a native cluster that is on this host just now, in words."""
+    processes = [f"process {pid} ({' '.join(_arguments(pid)[:1])})" for pid in _strays(state)]
+    mounts = [f"mount {point}" for point in _mounts(state)]
+    files = [f"directory {state}"] if state.exists() else []
+    return processes + mounts + network.leftovers() + cgroups.leftovers() + files
