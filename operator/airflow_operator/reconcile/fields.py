@@ -1,0 +1,222 @@
+"""Whether a live object is already what is desired, read from the API server's own record of who set which field.
+
+Server-side apply keeps, for every manager, the tree of the fields that it set (`metadata.managedFields`, format FieldsV1): `f:NAME` is a
+field, `k:{...}` an item of a list that is keyed by some of its fields, `v:VALUE` a member of a set, and a node without children is a
+scalar or a list or map that is owned as a whole. A manager loses a field when somebody else changes it. So walking that tree beside the
+desired object tells, without any schema, whether the last apply was this one and still holds.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from airflow_operator.domain.manifest import Live, dig
+from airflow_operator.kube.protocol import FIELD_MANAGER
+
+Fields = Mapping[str, Any]
+Path = tuple[str | int, ...]
+
+ALLOWED_FOREIGN = frozenset({"/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt"})
+"""What others may set in a pod template: `kubectl rollout restart` asks for a restart by this annotation."""
+
+_KEY_DEFAULTS = {"protocol": "TCP"}
+"""Keys of keyed lists that may be left out of an item (container and service ports)."""
+
+_DEFAULTS_INSIDE: dict[str, tuple[Any, ...]] = {
+    "apiGroup": ("", "rbac.authorization.k8s.io"),
+    "apiVersion": ("v1",),
+    "defaultMode": (420,),
+    "divisor": ("0",),
+    "expirationSeconds": (3600,),
+    "kind": ("PersistentVolumeClaim",),
+    "protocol": ("TCP",),
+    "status": ({"phase": "Pending"},),
+    "volumeMode": ("Filesystem",),
+}
+"""What the API server adds inside values that are owned as a whole (fieldRef, projected sources, volumeClaimTemplates, ...).
+
+One that is missing here costs a request that changes nothing, each time; it is no error.
+"""
+
+_SUFFIXES = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
+    "": Decimal(1),
+    "k": Decimal("1e3"),
+    "M": Decimal("1e6"),
+    "G": Decimal("1e9"),
+    "T": Decimal("1e12"),
+    "P": Decimal("1e15"),
+    "E": Decimal("1e18"),
+    "Ki": Decimal(2**10),
+    "Mi": Decimal(2**20),
+    "Gi": Decimal(2**30),
+    "Ti": Decimal(2**40),
+    "Pi": Decimal(2**50),
+    "Ei": Decimal(2**60),
+}
+_QUANTITY = re.compile(r"([+-]?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?|[+-]?[0-9]+\.)([numkMGTPE]|[KMGTPE]i)?")
+
+
+def is_applied(desired: Live, live: Live) -> bool:
+    """Whether our manager owns exactly the fields of `desired` in `live`, each with the desired value."""
+    entry = _our_entry(live)
+    if entry is None or entry["apiVersion"] != desired["apiVersion"]:
+        return False
+    content = {key: value for key, value in desired.items() if key not in ("apiVersion", "kind", "metadata")}
+    metadata = {key: value for key, value in desired["metadata"].items() if key not in ("name", "namespace")}
+    if metadata:
+        content["metadata"] = metadata
+    return _holds(content, live, entry["fieldsV1"], ())
+
+
+def is_managed(live: Live) -> bool:
+    """Whether our manager has ever set a field of this object that still stands."""
+    return any(entry.get("manager") == FIELD_MANAGER for entry in _entries(live))
+
+
+def foreign_paths(live: Live, allow: frozenset[str] = ALLOWED_FOREIGN) -> tuple[str, ...]:
+    """JSON pointers of what only others set in the pod template, last list items first, so that they can be removed in this order.
+
+    Empty for an object whose template is not ours yet. The API server's defaults have no owner and are never foreign.
+    """
+    entry = _our_entry(live)
+    ours = dig(entry, "fieldsV1", "f:spec", "f:template")
+    if ours is None:
+        return ()
+    theirs: dict[str, Any] = {}
+    for other in _entries(live):
+        if other is not entry:
+            _merge(theirs, dig(other, "fieldsV1", "f:spec", "f:template", default={}))
+    found = sorted(_foreign(theirs, ours, live["spec"]["template"], ("spec", "template"), allow), reverse=True)
+    return tuple(_pointer(path) for path in found)
+
+
+def same_quantity(one: Any, other: Any) -> bool:
+    """Whether two Kubernetes quantities have the same value: 1000m and 1, 1024Mi and 1Gi."""
+    left, right = _quantity(one), _quantity(other)
+    return left is not None and left == right
+
+
+def _entries(live: Live) -> list[Mapping[str, Any]]:
+    entries: list[Mapping[str, Any]] = dig(live, "metadata", "managedFields", default=[])
+    return entries
+
+
+def _our_entry(live: Live) -> Mapping[str, Any] | None:
+    for entry in _entries(live):
+        if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource"):
+            return entry
+    return None
+
+
+def _children(node: Fields) -> Fields:
+    return {key: child for key, child in node.items() if key != "."}
+
+
+def _holds(desired: Any, live: Any, node: Fields, path: Path) -> bool:
+    children = _children(node)
+    if not children:
+        return _same(desired, live, path)
+    if isinstance(desired, Mapping) and isinstance(live, Mapping):
+        if children.keys() != {f"f:{name}" for name in desired}:
+            return False
+        return all(_holds(value, live.get(name), children[f"f:{name}"], (*path, name)) for name, value in desired.items())
+    if isinstance(desired, list) and isinstance(live, list):
+        if all(key.startswith("v:") for key in children):
+            members = [json.loads(key[2:]) for key in children]
+            return len(members) == len(desired) and all(value in members and value in live for value in desired)
+        if all(key.startswith("k:") for key in children):
+            return _holds_items(desired, live, children, path)
+    return False
+
+
+def _holds_items(desired: list[Any], live: list[Any], children: Fields, path: Path) -> bool:
+    nodes = {_identity(json.loads(key[2:]), tuple(json.loads(key[2:]))): child for key, child in children.items()}
+    names = tuple(json.loads(next(iter(children))[2:]))
+    places = {_identity(item, names): place for place, item in enumerate(live)}
+    if len(desired) != len(nodes):
+        return False
+    last = -1
+    for item in desired:
+        identity = _identity(item, names)
+        place = places.get(identity, -1)
+        # Order counts: of containers, and of variables that refer to one another.
+        if identity not in nodes or place <= last or not _holds(item, live[place], nodes[identity], (*path, place)):
+            return False
+        last = place
+    return True
+
+
+def _identity(item: Any, names: tuple[str, ...]) -> str:
+    return json.dumps([dig(item, name, default=_KEY_DEFAULTS.get(name)) for name in sorted(names)])
+
+
+def _same(desired: Any, live: Any, path: Path) -> bool:
+    """Equality of values that are owned as a whole, but for what the API server adds, drops or writes in another form."""
+    if live is None:
+        # Zero values are dropped from answers: {name: A, value: ""} comes back as {name: A}.
+        return not desired
+    if isinstance(desired, Mapping) and isinstance(live, Mapping):
+        added = ((name, value) for name, value in live.items() if name not in desired and value is not None)
+        return all(_same(value, live.get(name), (*path, name)) for name, value in desired.items()) and all(
+            value in _DEFAULTS_INSIDE.get(name, ()) for name, value in added
+        )
+    if isinstance(desired, list) and isinstance(live, list):
+        return len(desired) == len(live) and all(_same(*pair, (*path, place)) for place, pair in enumerate(zip(desired, live, strict=True)))
+    if _is_quantity(path):
+        return same_quantity(desired, live)
+    return bool(desired == live) and isinstance(desired, bool) == isinstance(live, bool)
+
+
+def _is_quantity(path: Path) -> bool:
+    if len(path) < 2 or path[0] != "spec":
+        return False
+    return path[-2] in ("requests", "limits", "capacity") or path[-2:] in (("emptyDir", "sizeLimit"), ("resourceFieldRef", "divisor"))
+
+
+def _quantity(value: Any) -> Decimal | None:
+    match = _QUANTITY.fullmatch(str(value))
+    return Decimal(match[1]) * _SUFFIXES[match[2] or ""] if match else None
+
+
+def _merge(into: dict[str, Any], tree: Fields) -> None:
+    for key, child in tree.items():
+        _merge(into.setdefault(key, {}), child)
+
+
+def _foreign(theirs: Fields, ours: Fields, value: Any, path: Path, allow: frozenset[str]) -> Iterator[Path]:
+    for key, node in _children(theirs).items():
+        step = _step(key, value)
+        if step is None:
+            continue
+        here = (*path, step)
+        pointer = _pointer(here)
+        if key in ours or any(allowed.startswith(f"{pointer}/") for allowed in allow):
+            yield from _foreign(node, ours.get(key, {}), value[step], here, allow)
+        elif pointer not in allow:
+            # The whole of it: a probe without its handler, or a variable without its name, would be refused.
+            yield here
+
+
+def _step(key: str, value: Any) -> str | int | None:
+    """Where a key of FieldsV1 lies in a live value; None where it is gone."""
+    kind, name = key[:2], key[2:]
+    if kind == "f:" and isinstance(value, Mapping):
+        return name if name in value else None
+    if kind not in ("k:", "v:") or not isinstance(value, list):
+        return None
+    wanted = json.loads(name)
+    for place, item in enumerate(value):
+        if item == wanted if kind == "v:" else _identity(item, tuple(wanted)) == _identity(wanted, tuple(wanted)):
+            return place
+    return None
+
+
+def _pointer(path: Path) -> str:
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
