@@ -1,0 +1,65 @@
+"""The command line: run the operator, print its CRDs, render a resource without a cluster."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+
+from airflow_operator.cli import commands
+from airflow_operator.settings import InvalidSetting, Settings, parse, variable
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; answers the exit code: 0, 1 for a failure, 2 for wrong usage."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.command(arguments))
+    except commands.CommandError as error:
+        print(f"airflow-operator: {error}", file=sys.stderr)
+        return 1
+    except InvalidSetting as error:
+        print(f"airflow-operator: {error}", file=sys.stderr)
+        return 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    top = argparse.ArgumentParser(prog="airflow-operator", description="Keeps Apache Airflow deployments in their declared state.")
+    subs = top.add_subparsers(required=True, metavar="COMMAND")
+
+    run = subs.add_parser("run", help="run the operator", description="Run the operator until SIGTERM.")
+    run.set_defaults(command=commands.run)
+    run.add_argument("--kubeconfig", metavar="FILE", help="default: the pod's service account, else what kubectl would use")
+    run.add_argument("--context", metavar="NAME", help="context of the kubeconfig")
+    for field in fields(Settings):
+        flag = "--" + field.name.replace("_", "-")
+        run.add_argument(flag, dest=field.name, metavar="VALUE", help=f"default: {variable(field.name)}, else {_shown(field.default)}")
+
+    crds = subs.add_parser("crds", help="print the CustomResourceDefinitions", description="Print the CRDs as YAML.")
+    crds.set_defaults(command=commands.crds)
+
+    render = subs.add_parser(
+        "render",
+        help="print every manifest of a resource",
+        description="Print as YAML what the operator would make of the resources in FILE, without a cluster. Keys and passwords are left out.",
+    )
+    render.set_defaults(command=commands.render)
+    render.add_argument("file", metavar="FILE", help="YAML of AirflowClusters and their AirflowBases; - for standard input")
+
+    version = subs.add_parser("version", help="print the operator's version", description="Print the operator's version.")
+    version.set_defaults(command=commands.version)
+    return top
+
+
+def settings_of(arguments: argparse.Namespace, base: Settings) -> Settings:
+    """The settings with the flags that were given."""
+    given = {field.name: getattr(arguments, field.name) for field in fields(Settings)}
+    return base.with_changes({name: parse(name, text) for name, text in given.items() if text is not None})
+
+
+def _shown(value: object) -> str:
+    if value in ((), ""):
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,73 @@
+"""What each command does."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from airflow_operator.domain.errors import ReconcileError
+from airflow_operator.kube.errors import NotConfigured
+from airflow_operator.runtime import logs
+from airflow_operator.runtime.login import NoLogin
+from airflow_operator.settings import from_environment
+
+
+class CommandError(Exception):
+    """A command cannot do what it was asked to; the message is for the user."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the operator until it is told to stop."""
+    from airflow_operator.cli import settings_of
+    from airflow_operator.process import Process
+
+    settings = settings_of(arguments, from_environment(os.environ))
+    logs.configure(settings.log_format, settings.log_level)
+    try:
+        asyncio.run(Process(settings, arguments.kubeconfig, arguments.context).run())
+    except (NoLogin, NotConfigured) as error:
+        raise CommandError(str(error)) from None
+    return 0
+
+
+def crds(_: argparse.Namespace) -> int:
+    """Print the CRDs."""
+    from airflow_operator.crdgen.emit import crd_files
+
+    for name, text in crd_files().items():
+        if name != "kustomization.yaml":
+            print(f"---\n{text}", end="")
+    return 0
+
+
+def render(arguments: argparse.Namespace) -> int:
+    """Print every manifest of the resources in a file."""
+    from airflow_operator.reconcile.offline import render as rendered
+
+    try:
+        text = sys.stdin.read() if arguments.file == "-" else Path(arguments.file).read_text(encoding="utf-8")
+        documents = [document for document in yaml.safe_load_all(text) if document]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CommandError(f"{arguments.file} cannot be read: {error}") from None
+    try:
+        _print(rendered(documents))
+    except ReconcileError as error:
+        raise CommandError(error.message) from None
+    return 0
+
+
+def version(_: argparse.Namespace) -> int:
+    """Print the version."""
+    print(installed_version("airflow-operator"))
+    return 0
+
+
+def _print(documents: list[dict[str, Any]]) -> None:
+    yaml.safe_dump_all(documents, sys.stdout, sort_keys=False, explicit_start=True, width=4096)

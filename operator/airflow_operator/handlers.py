@@ -1,0 +1,105 @@
+"""Every kopf decorator of the operator, and the settings that keep kopf small. Nothing else.
+
+kopf's part: watching, one task an object, the finalizer. It writes one finalizer to a resource and nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import kopf
+
+from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, CHILD_KINDS, GROUP, POD
+from airflow_operator.domain.labels import COMPONENT, FINALIZER, MANAGED_BY, MANAGER
+from airflow_operator.domain.manifest import Kind
+from airflow_operator.runtime.operator import Operator
+from airflow_operator.runtime.wakeups import Resource
+
+RESOURCES = (AIRFLOW_BASE, AIRFLOW_CLUSTER)
+TASK = "task"
+"""Component label of task pods: there may be thousands, and none of them changes what the operator does."""
+
+Login = Callable[[], Awaitable[Mapping[str, Any]]]
+"""Reads where the API server is and how to authenticate, in the words of kopf.ConnectionInfo."""
+
+
+def register(registry: kopf.OperatorRegistry, operator: Operator, login: Login) -> None:
+    """Put every handler into `registry`."""
+    for kind in RESOURCES:
+        _serve(registry, operator, kind)
+    for kind in (*CHILD_KINDS, POD):
+        _watch(registry, operator, kind)
+
+    @kopf.on.login(registry=registry, errors=kopf.ErrorsMode.TEMPORARY, backoff=5.0)
+    async def log_in(**_: Any) -> kopf.ConnectionInfo:
+        return kopf.ConnectionInfo(**await login())
+
+
+def _serve(registry: kopf.OperatorRegistry, operator: Operator, kind: Kind) -> None:
+    """A daemon that keeps the object in its state, and a watch that tells of its changes.
+
+    The watch comes first in kopf's cycle and is waited for, so the clean-up runs there and not in the daemon: kopf starts
+    no daemon for an object that is already being deleted when the operator starts, and would drop the finalizer at once.
+    """
+
+    @kopf.daemon(*_selector(kind), id="loop", registry=registry)
+    async def loop(body: kopf.Body, namespace: str | None, name: str, uid: str, stopped: kopf.DaemonStopped, **_: Any) -> None:
+        await operator.serve(Resource(kind, namespace or "", name), uid, lambda: body, until=stopped.wait())
+
+    @kopf.on.event(*_selector(kind), id="changes", registry=registry)
+    async def changed(type: str | None, body: kopf.Body, namespace: str | None, name: str, **_: Any) -> None:
+        await operator.noticed(Resource(kind, namespace or "", name), type, body)
+
+
+def _watch(registry: kopf.OperatorRegistry, operator: Operator, kind: Kind) -> None:
+    @kopf.on.event(*_selector(kind), id=f"child-{kind.plural}", registry=registry)
+    async def child_changed(namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
+        operator.noticed_child(namespace or "", labels)
+
+
+def _selector(kind: Kind) -> tuple[str, str, str]:
+    group, _, version = kind.api_version.rpartition("/")
+    return group, version, kind.plural
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """Own names, no writes but the finalizer, small memory, watches that notice a dead connection."""
+    settings = kopf.OperatorSettings()
+    settings.persistence.finalizer = FINALIZER
+    settings.persistence.diffbase_storage = NoDiffBase()
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP, v1=False)
+    settings.persistence.consistency_timeout = 0
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    # Watching CRDs and namespaces would take rights that nothing else needs.
+    settings.scanning.disabled = True
+    settings.watching.connect_timeout = 10
+    settings.watching.server_timeout = 600
+    settings.watching.client_timeout = 630
+    settings.watching.chunk_size = 500
+    settings.networking.request_timeout = 60
+    settings.networking.connect_timeout = 10
+    settings.queueing.idle_timeout = 0.1
+    # A daemon that is told to stop is waited for in memory; otherwise kopf would poll by patching the object.
+    settings.background.instant_exit_timeout = 5.0
+    settings.process.ultimate_exiting_timeout = 25.0
+    for kind in CHILD_KINDS:
+        settings.watching.label_selectors[_selector(kind)] = f"{MANAGED_BY}={MANAGER}"
+    settings.watching.label_selectors[_selector(POD)] = f"{MANAGED_BY}={MANAGER},{COMPONENT}!={TASK}"
+    return settings
+
+
+class NoDiffBase(kopf.DiffBaseStorage):
+    """Keeps and compares nothing: without change handlers kopf's two deep copies of each event serve nobody."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
+        """Always empty."""
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        """Always absent."""
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Never asked for without change handlers."""

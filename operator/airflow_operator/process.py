@@ -1,0 +1,142 @@
+"""One process of the operator: every part made, joined and run until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import aiohttp
+import kopf
+
+from airflow_operator import handlers
+from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER
+from airflow_operator.domain.manifest import Kind
+from airflow_operator.kube.client import connect
+from airflow_operator.kube.errors import Forbidden, NotFound, Unavailable
+from airflow_operator.kube.protocol import Kube
+from airflow_operator.runtime import liveness, webhook
+from airflow_operator.runtime.context import Context, utc_now
+from airflow_operator.runtime.events import COMPONENT, Events
+from airflow_operator.runtime.gitsync import GitSyncNews
+from airflow_operator.runtime.health import HealthProbe, HttpHealthProbe, NoHealthProbe
+from airflow_operator.runtime.lag import LagMeter
+from airflow_operator.runtime.login import Login
+from airflow_operator.runtime.operator import Duties, Operator
+from airflow_operator.runtime.reflector import Reflector
+from airflow_operator.runtime.wakeups import References, Wakeups
+from airflow_operator.settings import Settings
+
+log = logging.getLogger("airflow_operator")
+
+CRD_POLL = 5.0
+
+
+@dataclass
+class Process:
+    """The operator with its parts; those that a test replaces are fields."""
+
+    settings: Settings
+    kubeconfig: str | None = None
+    """None: the pod's service account, else what kubectl would use."""
+    context: str | None = None
+    duties: Mapping[Kind, Duties] | None = None
+    health: HealthProbe | None = None
+    webhook_port: int = 0
+    """The port that was taken, once the process runs."""
+
+    async def run(self, *, stop: asyncio.Event | None = None, watching: asyncio.Event | None = None) -> None:
+        """Serve until SIGTERM or `stop`; `watching` is set when the watches begin."""
+        watching = watching or asyncio.Event()
+        async with AsyncExitStack() as stack:
+            kube = await stack.enter_async_context(connect(self.kubeconfig, self.context))
+            lag = LagMeter()
+            await stack.enter_async_context(_background(lag.run()))
+            await stack.enter_async_context(webhook.serving(liveness.application(lag, watching), self.settings.health_port))
+            await crds_installed(kube, self.settings.namespaces)
+            operator = await self._assemble(kube, stack)
+            await self._watch(operator, stop or asyncio.Event(), watching)
+
+    async def _assemble(self, kube: Kube, stack: AsyncExitStack) -> Operator:
+        settings, wakeups = self.settings, Wakeups()
+        ctx = Context(
+            kube=kube,
+            settings=settings,
+            health=self.health or await _health_probe(settings, stack),
+            news=GitSyncNews(),
+            references=References(),
+            events=Events(kube, utc_now, os.environ.get("HOSTNAME", COMPONENT)),
+        )
+        self.webhook_port = await stack.enter_async_context(
+            webhook.serving(webhook.application(ctx.news, wakeups), settings.webhook_port)
+        )
+        await stack.enter_async_context(_background(Reflector(kube, ctx.references, wakeups, settings.namespaces).run()))
+        return Operator(ctx, wakeups, self.duties or real_duties())
+
+    async def _watch(self, operator: Operator, stop: asyncio.Event, watching: asyncio.Event) -> None:
+        registry = kopf.OperatorRegistry()
+        handlers.register(registry, operator, Login(self.kubeconfig, self.context))
+        namespaces = self.settings.namespaces
+        log.info("serving %s", f"the namespaces {', '.join(namespaces)}" if namespaces else "all namespaces")
+        await kopf.operator(
+            registry=registry,
+            settings=handlers.kopf_settings(),
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            stop_flag=stop,
+            ready_flag=watching,
+        )
+
+
+def real_duties() -> Mapping[Kind, Duties]:
+    """What the operator does for each kind of resource."""
+    from airflow_operator.reconcile.base import reconcile_base
+    from airflow_operator.reconcile.cluster import reconcile_cluster
+    from airflow_operator.reconcile.deletion import delete_base, delete_cluster
+
+    return {
+        AIRFLOW_BASE: Duties(reconcile_base, delete_base),
+        AIRFLOW_CLUSTER: Duties(reconcile_cluster, delete_cluster),
+    }
+
+
+async def crds_installed(kube: Kube, namespaces: tuple[str, ...]) -> None:
+    """Wait until the API server knows our resources and lets us read them; say what is missing meanwhile."""
+    complaint = ""
+    for kind in (AIRFLOW_BASE, AIRFLOW_CLUSTER):
+        while True:
+            try:
+                await kube.list(kind, namespaces[0] if namespaces else "")
+                break
+            except NotFound:
+                words = f"The CRD of {kind.kind} is not installed: apply the kustomization `crds`."
+            except Forbidden as error:
+                words = f"The operator may not read {kind.plural}: {error.message}"
+            except Unavailable as error:
+                words = f"The API server does not answer: {error.message}"
+            if words != complaint:
+                log.error("%s Trying again.", words)
+                complaint = words
+            await asyncio.sleep(CRD_POLL)
+
+
+async def _health_probe(settings: Settings, stack: AsyncExitStack) -> HealthProbe:
+    if not settings.health_probe:
+        return NoHealthProbe()
+    # One connection a reading: an open one would keep pods in their grace period.
+    connector = aiohttp.TCPConnector(force_close=True, limit=settings.concurrency)
+    return HttpHealthProbe(await stack.enter_async_context(aiohttp.ClientSession(connector=connector, trust_env=False)))
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,1 @@
+"""What turns events into calls of `reconcile`: loops, wake-ups, watches, probes, events. Knows no kopf."""

@@ -1,0 +1,32 @@
+"""What a reconciliation is given besides the name of its resource."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from airflow_operator.kube.protocol import Kube
+from airflow_operator.runtime.events import Events
+from airflow_operator.runtime.gitsync import GitSyncNews
+from airflow_operator.runtime.health import HealthProbe
+from airflow_operator.runtime.wakeups import References
+from airflow_operator.settings import Settings
+
+
+def utc_now() -> datetime:
+    """The time of day, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Context:
+    """The outer world of a reconciliation; every part can be replaced in a test."""
+
+    kube: Kube
+    settings: Settings
+    health: HealthProbe
+    news: GitSyncNews
+    references: References
+    events: Events
+    now: Callable[[], datetime] = utc_now

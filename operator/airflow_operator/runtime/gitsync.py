@@ -1,0 +1,52 @@
+"""What git-sync last told this process about each source of DAGs."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from typing import Literal
+
+Answer = Literal["recorded", "refused", "unexpected"]
+
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
+
+class GitSyncNews:
+    """Commits by cluster and DAG entry, in memory: git-sync tells them again after a restart.
+
+    The token in the webhook's path belongs to one entry of one cluster, so a tenant can only lie about itself.
+    """
+
+    def __init__(self) -> None:
+        self._tokens: dict[tuple[str, str], dict[str, str]] = {}
+        self._commits: dict[tuple[str, str], dict[str, str]] = {}
+
+    def expect(self, namespace: str, cluster: str, entry: str, token: str) -> None:
+        """Accept news of an entry from who knows the token."""
+        self._tokens.setdefault((namespace, cluster), {})[entry] = token
+
+    def commit(self, namespace: str, cluster: str, entry: str) -> str | None:
+        """The commit that git-sync last checked out; None while this process has not heard of it."""
+        return self._commits.get((namespace, cluster), {}).get(entry)
+
+    def commits(self, namespace: str, cluster: str) -> dict[str, str]:
+        """The same for all entries of a cluster that were heard of."""
+        return dict(self._commits.get((namespace, cluster), {}))
+
+    def forget(self, namespace: str, cluster: str) -> None:
+        """The cluster is gone."""
+        self._tokens.pop((namespace, cluster), None)
+        self._commits.pop((namespace, cluster), None)
+
+    def record(self, namespace: str, cluster: str, entry: str, token: str, commit: str) -> Answer:
+        """Take in one call of the webhook.
+
+        `unexpected`: this process does not know the entry yet (it has just started): git-sync should try again.
+        """
+        expected = self._tokens.get((namespace, cluster), {}).get(entry)
+        if expected is None:
+            return "unexpected"
+        if not hmac.compare_digest(expected.encode(), token.encode()) or not _COMMIT.fullmatch(commit):
+            return "refused"
+        self._commits.setdefault((namespace, cluster), {})[entry] = commit
+        return "recorded"

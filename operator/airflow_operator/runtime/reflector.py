@@ -1,0 +1,78 @@
+"""Watches the metadata of Secrets and ConfigMaps and wakes the clusters that refer to one that changed.
+
+Users' objects do not bear our labels, so they cannot be selected on the server; their contents never come here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable
+
+from airflow_operator.domain import labels
+from airflow_operator.domain.kinds import CONFIG_MAP, SECRET
+from airflow_operator.domain.manifest import Kind, Live, dig
+from airflow_operator.kube.errors import ApiError, Forbidden
+from airflow_operator.kube.protocol import Kube
+from airflow_operator.runtime.wakeups import References, Wakeups
+
+log = logging.getLogger("airflow_operator.reflector")
+
+PAUSE = 1.0
+"""Between two watches, in seconds: a server that ends each one at once is not hammered."""
+LONG_PAUSE = 60.0
+"""After a refusal that will not heal soon."""
+
+
+class Reflector:
+    """One list and watch for each kind and served namespace, started anew whenever it ends."""
+
+    def __init__(self, kube: Kube, references: References, wakeups: Wakeups, namespaces: Iterable[str] = ()) -> None:
+        """`namespaces`: empty for all of them."""
+        self._kube = kube
+        self._references = references
+        self._wakeups = wakeups
+        self._namespaces = tuple(namespaces) or ("",)
+        self._versions: dict[tuple[str, str, str], str] = {}
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for kind in (SECRET, CONFIG_MAP):
+                for namespace in self._namespaces:
+                    group.create_task(self._follow(kind, namespace), name=f"reflector of {kind.plural} in {namespace or 'all namespaces'}")
+
+    async def _follow(self, kind: Kind, namespace: str) -> None:
+        where = f"{kind.plural} in {namespace or 'all namespaces'}"
+        while True:
+            pause = PAUSE
+            try:
+                async for event, live in self._kube.watch_metadata(kind, namespace):
+                    self.noticed(kind, event, live)
+            except Forbidden as error:
+                log.warning("%s cannot be watched: %s", where, error.message)
+                pause = LONG_PAUSE
+            except ApiError as error:
+                log.info("watch of %s ended: %s", where, error)
+                pause = max(PAUSE, error.retry_after or 0.0)
+            except Exception:
+                log.exception("watch of %s failed", where)
+                pause = LONG_PAUSE
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+
+    def noticed(self, kind: Kind, event: str, live: Live) -> None:
+        """Wake who refers to the object, if it is one that changed since it was last seen."""
+        meta = live["metadata"]
+        key = (kind.kind, meta["namespace"], meta["name"])
+        if dig(meta, "labels", labels.MANAGED_BY) == labels.MANAGER:
+            return  # seen through its labels already
+        users = self._references.users(*key)
+        if not users or event == "DELETED":
+            self._versions.pop(key, None)
+        elif self._versions.get(key) == meta["resourceVersion"]:
+            return  # told again, by a list after a broken watch
+        else:
+            self._versions[key] = meta["resourceVersion"]
+        for user in users:
+            self._wakeups.wake(user)
