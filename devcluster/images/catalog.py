@@ -69,8 +69,8 @@ _POSTGRES = MavenArtifact(
 _ALL = (
     _airflow("3.3.2", "2026-09-18", f"{_EXTRAS},git"),
     Image("postgres", "docker.io/library/postgres:17", HERE / "postgres", artifact=_POSTGRES),
-    Image("git-sync", "registry.k8s.io/git-sync/git-sync:v4.7.1", HERE / "git-sync"),
-    Image("git-server", "localhost/devcluster/git-server:1", HERE / "git-server"),
+    Image("git-sync", "registry.k8s.io/git-sync/git-sync:v4.7.1", HERE / "git_sync"),
+    Image("git-server", "localhost/devcluster/git-server:1", HERE / "git_server"),
     Image(
         "operator",
         "ghcr.io/airflow-operator/airflow-operator:0.1.0",
