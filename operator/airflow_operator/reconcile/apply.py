@@ -1,0 +1,272 @@
+"""The one apply engine: brings children to their desired state in order, and removes those that are no longer desired.
+
+It remembers nothing. Whether an object is already as desired is read from the object itself (`fields`), so an unchanged cluster costs no
+write, after a restart either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, TypeVar
+
+from airflow_operator.domain import labels
+from airflow_operator.domain.errors import InvalidSpec
+from airflow_operator.domain.kinds import CHILD_KINDS, CONFIG_MAP, JOB, PERSISTENT_VOLUME_CLAIM, ROLE_BINDING, STATEFUL_SET, kind_of
+from airflow_operator.domain.manifest import Kind, Live, Manifest, ObjectKey, dig, key_of
+from airflow_operator.kube.errors import ApiError, Forbidden, Invalid, NotFound
+from airflow_operator.kube.protocol import Kube, Propagation
+from airflow_operator.reconcile.fields import foreign_paths, is_applied, is_managed
+
+T = TypeVar("T")
+
+RECREATED: Mapping[Kind, Propagation] = {CONFIG_MAP: "Background", ROLE_BINDING: "Background", JOB: "Background", STATEFUL_SET: "Orphan"}
+"""Kinds that are deleted and made anew when a change is refused because a field is immutable; pods of a StatefulSet go on meanwhile."""
+
+_WAY_OUT = "It is not taken over: delete or rename it, or choose another name for this resource."
+_TELLING_LABELS = (labels.CLUSTER, labels.CLUSTER_NAMESPACE, labels.BASE)
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What should exist."""
+
+    objects: tuple[Manifest, ...]
+    """Applied in the order of `CHILD_KINDS`; all of one kind at once."""
+    keep: frozenset[ObjectKey] = frozenset()
+    """Live children that are neither applied nor pruned."""
+    prove: bool = False
+    """Every object that would change is tried by dry run first, and nothing is written if one is refused."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An object that could not be brought to its desired state, with a sentence for a person.
+
+    Reasons: `NameConflict` (somebody else's object has the name), `Terminating` (it is being deleted, and made anew when it is gone),
+    `Forbidden`, `Invalid` and `NotFound` (the API server's words).
+    """
+
+    key: ObjectKey
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What came of it."""
+
+    live: Mapping[ObjectKey, Live]
+    """Every child that exists now, as the API server last answered it; without those of others and the pruned ones."""
+    changed: tuple[ObjectKey, ...] = ()
+    pruned: tuple[ObjectKey, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Target:
+    manifest: Manifest
+    live: Live | None
+
+    @property
+    def key(self) -> ObjectKey:
+        return key_of(self.manifest)
+
+    @property
+    def settled(self) -> bool:
+        return self.live is not None and is_applied(self.manifest, self.live) and not foreign_paths(self.live)
+
+
+async def apply(kube: Kube, desired: Desired, children: Sequence[Live], *, owner: Live | None) -> Applied:
+    """Bring the children of `owner` to `desired`; `children` are those that a fresh list by label found.
+
+    Raises `InvalidSpec` when `desired.prove` found a refusal, and `kube.errors.ApiError` for what is worth another try.
+    """
+    listed = {key_of(child): child for child in children}
+    targets = await _together(_find(kube, manifest, listed) for manifest in desired.objects)
+    refused = [refusal for target in targets if (refusal := _hindrance(target, owner))]
+    hindered = {refusal.key for refusal in refused}
+    todo = [target for target in targets if target.key not in hindered and not target.settled]
+    if desired.prove:
+        await _together(_prove(kube, target) for target in todo)
+
+    found = listed | {target.key: target.live for target in targets if target.live is not None}
+    foreign = {refusal.key for refusal in refused if refusal.reason == "NameConflict"}
+    uid = dig(owner, "metadata", "uid")
+    live = {key: child for key, child in found.items() if key not in foreign and _controller(child).get("uid", uid) == uid}
+    changed: list[ObjectKey] = []
+    for _, rank in groupby(sorted(todo, key=_rank), key=_rank):
+        for target, outcome in await _together(_write(kube, target) for target in rank):
+            if isinstance(outcome, Refusal):
+                refused.append(outcome)
+                continue
+            if _version(outcome) != _version(target.live):
+                changed.append(target.key)
+            live[target.key] = outcome
+
+    # What runs may still need the old objects when a new one was refused.
+    stale = [] if refused else _stale(desired, live.values())
+    pruned = await _together(_delete(kube, child) for child in stale)
+    return Applied({key: child for key, child in live.items() if key not in pruned}, tuple(changed), tuple(pruned), tuple(refused))
+
+
+async def _together(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
+    """Run all of it at once and wait for all of it, also when one fails; then raise the first failure."""
+    outcomes = await asyncio.gather(*work, return_exceptions=True)
+    results: list[T] = []
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        results.append(outcome)
+    return results
+
+
+async def _find(kube: Kube, manifest: Manifest, listed: Mapping[ObjectKey, Live]) -> _Target:
+    key = key_of(manifest)
+    if key in listed:
+        return _Target(manifest, listed[key])
+    # Not listed: absent, somebody else's, or ours without its label.
+    return _Target(manifest, await kube.get(kind_of(manifest), key.namespace, key.name))
+
+
+def _hindrance(target: _Target, owner: Live | None) -> Refusal | None:
+    live, key = target.live, target.key
+    if live is None:
+        return None
+    if dig(live, "metadata", "deletionTimestamp"):
+        return Refusal(key, "Terminating", f"{key} is being deleted; it is made anew when it is gone.")
+    controller = _controller(live)
+    if controller and controller["uid"] != dig(owner, "metadata", "uid"):
+        if (controller["kind"], controller["name"]) == (dig(owner, "kind"), dig(owner, "metadata", "name")):
+            return Refusal(key, "Terminating", f"{key} is left of an earlier {_words(controller)}; it is made anew when it is gone.")
+        return Refusal(key, "NameConflict", f"{key} belongs to {_words(controller)}. {_WAY_OUT}")
+    if not controller and not _is_ours(target.manifest, live):
+        return Refusal(key, "NameConflict", f"{key} exists already and was not made by this operator for this resource. {_WAY_OUT}")
+    return None
+
+
+def _words(reference: Mapping[str, Any]) -> str:
+    return f"{reference['kind']} {reference['name']}"
+
+
+def _controller(live: Live) -> Mapping[str, Any]:
+    """Reference to the object that controls this one; empty where none does."""
+    references: list[Mapping[str, Any]] = dig(live, "metadata", "ownerReferences", default=[])
+    return next((reference for reference in references if reference.get("controller")), {})
+
+
+def _is_ours(manifest: Manifest, live: Live) -> bool:
+    wanted, found = dig(manifest, "metadata", "labels", default={}), dig(live, "metadata", "labels", default={})
+    if any(found.get(label, wanted.get(label)) != wanted.get(label) for label in _TELLING_LABELS):
+        return False
+    return is_managed(live) or found.get(labels.MANAGED_BY) == labels.MANAGER
+
+
+def _rank(target: _Target) -> int:
+    return CHILD_KINDS.index(kind_of(target.manifest))
+
+
+def _version(live: Live | None) -> str:
+    return str(dig(live, "metadata", "resourceVersion", default=""))
+
+
+async def _prove(kube: Kube, target: _Target) -> None:
+    try:
+        if target.live is not None and foreign_paths(target.live):
+            # What others put in would be merged into the trial; what counts is the object without it.
+            await _try_anew(kube, target.manifest)
+        else:
+            await kube.apply(target.manifest, dry_run=True)
+    except Forbidden as error:
+        raise _refused(target, error) from error
+    except Invalid as error:
+        if target.live is None or not await _is_sound(kube, target):
+            raise _refused(target, error) from error
+
+
+def _refused(target: _Target, error: ApiError) -> InvalidSpec:
+    return InvalidSpec("Refused", f"The API server refused {target.key}: {error.message}")
+
+
+async def _try_anew(kube: Kube, manifest: Manifest) -> None:
+    """Dry run as if the object did not exist yet, under a name that nothing has."""
+    name = f"{manifest['metadata']['name'][:40]}-anew"
+    await kube.apply({**manifest, "metadata": {**manifest["metadata"], "name": name}}, dry_run=True)
+
+
+async def _is_sound(kube: Kube, target: _Target) -> bool:
+    """Whether an object that was refused may be made anew: its kind allows it, and it is the change that was refused."""
+    if target.live is None or kind_of(target.manifest) not in RECREATED:
+        return False
+    try:
+        await _try_anew(kube, target.manifest)
+    except (Forbidden, Invalid):
+        return False
+    return True
+
+
+async def _write(kube: Kube, target: _Target) -> tuple[_Target, Live | Refusal]:
+    try:
+        return target, await _bring(kube, target)
+    except (Forbidden, Invalid, NotFound) as error:
+        return target, Refusal(target.key, type(error).__name__, f"The API server refused {target.key}: {error.message}")
+
+
+async def _bring(kube: Kube, target: _Target) -> Live | Refusal:
+    live = target.live
+    if live is not None:
+        # Refused where our own change is needed first; then it is tried again after that.
+        with suppress(Invalid):
+            live = await _strip(kube, live)
+        if is_applied(target.manifest, live):
+            return live
+    try:
+        applied = await kube.apply(target.manifest)
+    except Invalid:
+        if not await _is_sound(kube, target):
+            raise
+        return await _recreate(kube, target)
+    return await _strip(kube, applied)
+
+
+async def _strip(kube: Kube, live: Live) -> Live:
+    """Take out of a pod template what only others set in it."""
+    paths = foreign_paths(live)
+    if not paths:
+        return live
+    # A resourceVersion that has moved on is a Conflict, so that no path hits another list item.
+    guard = {"op": "replace", "path": "/metadata/resourceVersion", "value": _version(live)}
+    key = key_of(live)
+    return await kube.patch(kind_of(live), key.namespace, key.name, [guard, *({"op": "remove", "path": path} for path in paths)])
+
+
+async def _recreate(kube: Kube, target: _Target) -> Live | Refusal:
+    kind, key = kind_of(target.manifest), target.key
+    uid = dig(target.live, "metadata", "uid", default="")
+    await kube.delete(kind, key.namespace, key.name, uid=uid, propagation=RECREATED[kind])
+    if await kube.get(kind, key.namespace, key.name) is not None:
+        return Refusal(key, "Terminating", f"{key} is being replaced, since a field that cannot be changed has changed.")
+    return await kube.apply(target.manifest)
+
+
+def _stale(desired: Desired, children: Iterable[Live]) -> list[Live]:
+    kept = desired.keep | {key_of(manifest) for manifest in desired.objects}
+    return [child for child in children if key_of(child) not in kept and _is_prunable(child)]
+
+
+def _is_prunable(child: Live) -> bool:
+    if dig(child, "metadata", "deletionTimestamp") or dig(child, "metadata", "labels", labels.RETAINED):
+        return False
+    # A claim is data: it goes by its own name or not at all.
+    if kind_of(child) == PERSISTENT_VOLUME_CLAIM:
+        return False
+    return is_managed(child) or bool(_controller(child))
+
+
+async def _delete(kube: Kube, child: Live) -> ObjectKey:
+    key = key_of(child)
+    await kube.delete(kind_of(child), key.namespace, key.name, uid=dig(child, "metadata", "uid", default=""))
+    return key
