@@ -13,6 +13,9 @@ from devcluster.errors import DevclusterError
 from devcluster.processes import Daemons, stop_pid, wait_until
 
 _POD_LOG_LINKS = Path("/var/log/containers")
+_CNI_RESULTS = Path("/var/lib/cni/results")
+# What kubelet leaves in its fixed directory, wherever its root is.
+_KUBELET_FILES = ("kubelet.sock", "DEPRECATION", "kubelet_internal_checkpoint")
 # In this order: first what would start pods again, last what the others talk to.
 _STOP_ORDER = (
     "kubelet",
@@ -27,10 +30,12 @@ _STOP_ORDER = (
 )
 
 
-def remember_host_directories(state: Path, directories: Iterable[Path]) -> None:
-    """Note which directories outside the state directory are not there yet, so that `remove` may take them away."""
+def remember_host(state: Path, directories: Iterable[Path]) -> None:
+    """Note what the host was like: which directories outside the state directory are missing, and the network settings to be changed."""
     state.mkdir(parents=True, exist_ok=True)
-    (state / "host-directories.json").write_text(json.dumps([str(path) for path in directories if not path.exists()]))
+    missing = [str(path) for path in directories if not path.exists()]
+    settings = {str(path): path.read_text().strip() for path in network.SETTINGS if path.exists()}
+    (state / "host.json").write_text(json.dumps({"directories": missing, "settings": settings}))
 
 
 def _arguments(pid: int) -> list[str]:
@@ -72,26 +77,36 @@ def _shim_sockets(state: Path) -> list[Path]:
     """Sockets that shims leave outside the state directory when they are killed."""
     tasks = state / "containerd" / "state" / "io.containerd.runtime.v2.task"
     sockets = []
-    for address in tasks.glob("*/*/address"):
-        with suppress(OSError):
-            sockets.append(Path(address.read_text().strip().removeprefix("unix://")))
+    for bootstrap in tasks.glob("*/*/bootstrap.json"):
+        with suppress(OSError, ValueError, KeyError):
+            sockets.append(Path(json.loads(bootstrap.read_text())["address"].removeprefix("unix://")))
     return sockets
 
 
-def _remove_host_directories(state: Path) -> None:
-    if _POD_LOG_LINKS.exists():
-        for link in _POD_LOG_LINKS.iterdir():
-            if link.is_symlink() and str(link.readlink()).startswith(f"{state}/"):
-                link.unlink()
-    record = state / "host-directories.json"
-    made = [Path(name) for name in json.loads(record.read_text())] if record.exists() else []
-    for directory in sorted(made, reverse=True):
-        if directory.exists():
-            # Of what is ours only these two are not empty by now.
-            for file in (*directory.glob("*.sock"), *directory.glob("DEPRECATION"), *directory.glob("kubelet_internal_checkpoint")):
-                file.unlink()
-            with suppress(OSError):
-                directory.rmdir()
+def _network_results() -> list[Path]:
+    """What the CNI library remembers of pods that are gone: our network's files, and the loopback's of the same pods."""
+    pods = [path.name.removeprefix("devcluster-").rpartition("-")[0] for path in _CNI_RESULTS.glob("devcluster-*")]
+    return [path for pod in pods for path in _CNI_RESULTS.glob(f"*-{pod}-*")]
+
+
+def _restore_host(state: Path) -> None:
+    """Remove what kubelet and containerd put outside the state directory, and give settings their old values."""
+    for link in _POD_LOG_LINKS.glob("*"):
+        if link.is_symlink() and str(link.readlink()).startswith(f"{state}/"):
+            link.unlink()
+    for file in _network_results():
+        file.unlink(missing_ok=True)
+    record = state / "host.json"
+    before = json.loads(record.read_text()) if record.exists() else {"directories": [], "settings": {}}
+    for setting, value in before["settings"].items():
+        with suppress(OSError):
+            Path(setting).write_text(value)
+    for directory in sorted(map(Path, before["directories"]), reverse=True):
+        for file in (directory / name for name in _KUBELET_FILES):
+            file.unlink(missing_ok=True)
+        # Somebody else may have begun to use it.
+        with suppress(OSError):
+            directory.rmdir()
 
 
 def remove(state: Path, daemons: Daemons) -> None:
@@ -110,7 +125,7 @@ def remove(state: Path, daemons: Daemons) -> None:
     cgroups.remove()
     for socket in sockets:
         socket.unlink(missing_ok=True)
-    _remove_host_directories(state)
+    _restore_host(state)
     if state.exists():
         try:
             shutil.rmtree(state)

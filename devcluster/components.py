@@ -108,6 +108,8 @@ def api_server(binary: Path, identity: Identity, address: str, port: int, etcd_p
 
 def controller_manager(binary: Path, identity: Identity, config: Path, port: int) -> Command:
     """A kube-controller-manager: garbage collection, workload controllers, service accounts, tokens."""
+    # Its default is a directory of the host, which it would make.
+    plugins = identity.directory / "flex-volumes"
     return [
         binary,
         f"--kubeconfig={config}",
@@ -120,6 +122,7 @@ def controller_manager(binary: Path, identity: Identity, config: Path, port: int
         f"--service-account-private-key-file={identity.service_accounts.key}",
         f"--cluster-signing-cert-file={identity.authority.cert}",
         f"--cluster-signing-key-file={identity.authority.key}",
+        f"--flex-volume-plugin-dir={plugins}",
         "--leader-elect=false",
         *_UNTHROTTLED,
     ]

@@ -115,7 +115,7 @@ class Native:
 
     def _start(self) -> None:
         host.require_free_network(network.PODS, network.BRIDGE)
-        cleanup.remember_host_directories(self._state, node.HOST_DIRECTORIES)
+        cleanup.remember_host(self._state, node.HOST_DIRECTORIES)
         network.make_bridge()
         cgroups.make()
         ports = (API_PORT, "The API server"), (node.KUBELET_PORT, "The kubelet"), (node.DNS_PORT, "The cluster's DNS")

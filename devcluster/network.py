@@ -14,6 +14,9 @@ TABLE = "devcluster"
 # kube-proxy's own tables: it leaves them behind when it ends.
 _PROXY_TABLES = (("ip", "kube-proxy"), ("ip6", "kube-proxy"))
 _BRIDGE_CALLS_NETFILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+# Settings of the host that are changed; `down` gives them back.
+SETTINGS = (_FORWARD, _BRIDGE_CALLS_NETFILTER)
 
 
 def make_bridge() -> None:
@@ -22,7 +25,7 @@ def make_bridge() -> None:
         run("ip", "link", "add", BRIDGE, "type", "bridge")
     run("ip", "address", "replace", f"{ADDRESS}/{PODS.prefixlen}", "dev", BRIDGE)
     run("ip", "link", "set", BRIDGE, "up")
-    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    _FORWARD.write_text("1")
     # Our own table instead of the CNI plugin's ipMasq: one thing to remove, and no iptables chains.
     rules = f"""
 table ip {TABLE} {{}}
