@@ -10,6 +10,7 @@ from pydantic import Field
 from airflow_operator.api.cel import Cel, exactly_one
 from airflow_operator.api.common import (
     NAME,
+    VOLUME_RULES,
     DeletionPolicy,
     Image,
     IntOrString,
@@ -35,18 +36,7 @@ class Storage(Model):
         default=None, description="StorageClass of the volume; absent means the default class. It cannot change."
     )
 
-    rules = (
-        Cel(
-            rule="quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0",
-            message="a volume cannot shrink: keep or raise the size",
-            field_path=".size",
-        ),
-        Cel(
-            rule="has(self.storageClassName) == has(oldSelf.storageClassName) && "
-            "(!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
-            message="the StorageClass of an existing volume cannot change",
-        ),
-    )
+    rules = VOLUME_RULES
 
 
 class PostgresImage(Image):

@@ -10,6 +10,7 @@ from pydantic import Field
 from airflow_operator.api.cel import Cel, at_most_one, exactly_one, matches
 from airflow_operator.api.common import (
     NAME,
+    VOLUME_RULES,
     Atomic,
     DeletionPolicy,
     Duration,
@@ -108,7 +109,7 @@ class DagSource(Model):
     """One source of DAGs: exactly one kind."""
 
     name: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
-        default=DAGS_FOLDER, description="Name of the DAG bundle in Airflow. Left out, it is Airflow's own bundle, dags-folder."
+        default=DAGS_FOLDER, description="Name of the DAG bundle in Airflow. Left out, it is Airflow's own bundle."
     )
     git: Git | None = Field(default=None, description="A git repository.")
 
@@ -188,16 +189,7 @@ class LogVolume(Model):
     rules = (
         exactly_one("size", "claimName"),
         at_most_one("storageClassName", "claimName"),
-        Cel(
-            rule="!has(self.size) || !has(oldSelf.size) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0",
-            message="a volume cannot shrink: keep or raise the size",
-            field_path=".size",
-        ),
-        Cel(
-            rule="!has(self.size) || !has(oldSelf.size) || (has(self.storageClassName) == has(oldSelf.storageClassName) && "
-            "(!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName))",
-            message="the StorageClass of an existing volume cannot change",
-        ),
+        *VOLUME_RULES,
     )
 
 

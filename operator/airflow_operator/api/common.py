@@ -155,6 +155,20 @@ SizeString = Annotated[
         check=_is_positive_quantity,
     ),
 ]
+VOLUME_RULES = (
+    Cel(
+        rule="!has(self.size) || !has(oldSelf.size) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0",
+        message="a volume cannot shrink: keep or raise the size",
+        field_path=".size",
+    ),
+    Cel(
+        rule="!has(self.size) || !has(oldSelf.size) || (has(self.storageClassName) == has(oldSelf.storageClassName) && "
+        "(!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName))",
+        message="the StorageClass of an existing volume cannot change",
+    ),
+)
+"""Rules of an object that asks for a volume with size and storageClassName."""
+
 Quantity = Annotated[str, Field(max_length=32, pattern=_QUANTITY), IntOrString()]
 Quantities = Annotated[Mapping[Annotated[str, Field(max_length=253)], Quantity], Field(max_length=16)]
 
@@ -189,7 +203,9 @@ class KeyReference(Model):
 
     name: ObjectName = Field(description="Name of the object.")
     key: DataKey = Field(description="Key within its data.")
-    optional: bool | None = Field(default=None, description="Start without it when the object or the key is missing. Default: wait for it.")
+    optional: bool | None = Field(
+        default=None, description="true: start without it when the object or the key is missing; absent or false: wait for it."
+    )
 
 
 class FieldReference(Model):

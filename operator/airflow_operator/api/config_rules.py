@@ -17,8 +17,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from airflow_operator.api.cel import VALIDATIONS, Cel, cel_string, refusal
 
-SUFFIXES = ("", "_cmd", "_secret")
-"""An option's value may also come from a command or from a secrets backend."""
+SUFFIXES = ("_cmd", "_secret")
+"""Airflow takes the value of a secret option also from a command or a secrets backend, by its name with one of these."""
 
 MAX_SECTIONS = 64
 MAX_OPTIONS = 256
@@ -29,78 +29,84 @@ _NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]*")
 
 @dataclass(frozen=True)
 class Owned:
-    """Options and variables that one sentence refuses; `instead` is the second half of that sentence."""
+    """Options and variables that one sentence refuses: their name, then `why`.
 
-    instead: str
+    `secret` marks options whose value may also come from a command or a secrets backend, by the same name with a suffix.
+    """
+
+    why: str
     options: Mapping[str, tuple[str, ...]]
+    secret: bool = False
     variables: tuple[str, ...] = ()
 
     def spelled_options(self) -> Iterator[tuple[str, str]]:
         """Every (section, option) that means one of these options."""
         for section, options in self.options.items():
             for option in options:
-                for suffix in SUFFIXES:
+                for suffix in ("", *SUFFIXES) if self.secret else ("",):
                     yield section, option + suffix
 
-    def spelled_variables(self) -> Iterator[str]:
-        """Every environment variable that means one of these options, and the plain ones."""
-        yield from self.variables
-        for section, option in self.spelled_options():
-            yield f"AIRFLOW__{section.upper()}__{option.upper()}"
+    def variable_pattern(self) -> str:
+        """Regular expression (RE2 and Python) of every environment variable that means one of these options, and of the plain ones."""
+        end = f"({'|'.join(SUFFIXES).upper()})?" if self.secret else ""
+        names = [f"AIRFLOW__{section}__({'|'.join(options)})".upper() + end for section, options in self.options.items()]
+        return f"^({'|'.join([*self.variables, *names])})$"
 
+
+_SET = "is set by the operator: "
 
 OWNED: tuple[Owned, ...] = (
-    Owned("use spec.executors", {"core": ("executor",)}),
-    Owned("use spec.dags", {"core": ("dags_folder",), "dag_processor": ("dag_bundle_config_list",)}),
-    Owned("use spec.taskPods.podTemplate", {"kubernetes_executor": ("pod_template_file",)}),
-    Owned("use spec.image", {"kubernetes_executor": ("worker_container_repository", "worker_container_tag")}),
-    Owned("use spec.auth", {"core": ("auth_manager",)}),
-    Owned("use spec.logs", {"logging": ("base_log_folder",)}),
+    Owned(_SET + "use spec.executors", {"core": ("executor",)}),
+    Owned(_SET + "use spec.dags", {"core": ("dags_folder",), "dag_processor": ("dag_bundle_config_list",)}),
+    Owned(_SET + "use spec.taskPods.podTemplate", {"kubernetes_executor": ("pod_template_file",)}),
+    Owned(_SET + "use spec.image", {"kubernetes_executor": ("worker_container_repository", "worker_container_tag")}),
+    Owned(_SET + "use spec.auth", {"core": ("auth_manager",)}),
+    Owned(_SET + "use spec.logs", {"logging": ("base_log_folder",)}),
     Owned(
-        "task pods run in the namespace of the AirflowCluster",
+        _SET + "task pods run in the namespace of the AirflowCluster",
         {"kubernetes_executor": ("namespace", "multi_namespace_mode", "multi_namespace_mode_namespace_list")},
     ),
     Owned(
-        "the database is that of spec.baseRef",
+        _SET + "the database is that of spec.baseRef",
         {"database": ("sql_alchemy_conn", "sql_alchemy_conn_async"), "core": ("sql_alchemy_conn",)},
+        secret=True,
     ),
     Owned(
-        "the operator makes the keys and keeps them in a Secret",
+        _SET + "it makes the keys and keeps them in a Secret",
         {
             "core": ("fernet_key",),
             "api": ("secret_key",),
             "webserver": ("secret_key",),
             "api_auth": ("jwt_secret", "jwt_private_key_path", "jwt_kid", "jwt_algorithm", "trusted_jwks_url"),
         },
+        secret=True,
     ),
     Owned(
-        "components find the API server by its Service",
+        _SET + "components find the API server by its Service",
         {"core": ("execution_api_server_url",), "workers": ("execution_api_server_url",), "api": ("host", "port", "ssl_cert", "ssl_key")},
     ),
     Owned(
-        "probes and Services rely on it",
+        _SET + "probes and Services rely on it",
         {
             "scheduler": ("enable_health_check", "scheduler_health_check_server_host", "scheduler_health_check_server_port"),
             "logging": ("trigger_log_server_port", "worker_log_server_port"),
         },
     ),
     Owned(
-        "CeleryExecutor does not work in this version of the operator",
+        "belongs to CeleryExecutor, which does not work in this version of the operator",
         {"celery": ("broker_url", "result_backend")},
+        secret=True,
     ),
-    Owned("the operator decides where Airflow lives in the image", {}, ("AIRFLOW_HOME", "AIRFLOW_CONFIG")),
+    Owned(_SET + "it knows where Airflow lives in the image", {}, variables=("AIRFLOW_HOME", "AIRFLOW_CONFIG")),
 )
 
-OWNED_OPTIONS: Mapping[tuple[str, str], str] = {key: owned.instead for owned in OWNED for key in owned.spelled_options()}
-"""(section, option) to what to do instead."""
-
-OWNED_VARIABLES: Mapping[str, str] = {name: owned.instead for owned in OWNED for name in owned.spelled_variables()}
-"""Environment variable to what to do instead."""
+OWNED_OPTIONS: Mapping[tuple[str, str], str] = {key: owned.why for owned in OWNED for key in owned.spelled_options()}
+"""(section, option) to the rest of the sentence that refuses it."""
 
 
 def option_sentence(section: str, option: str) -> str:
     """Why an owned option is refused."""
-    return f"[{section}] {option} is set by the operator: {OWNED_OPTIONS[section, option]}"
+    return f"[{section}] {option} {OWNED_OPTIONS[section, option]}"
 
 
 def variable_rules() -> list[Cel]:
@@ -109,15 +115,13 @@ def variable_rules() -> list[Cel]:
 
 
 def _variable_rule(owned: Owned) -> Cel:
-    names = tuple(owned.spelled_variables())
-    listed = ", ".join(cel_string(name) for name in names)
-    tail = f" is set by the operator: {owned.instead}"
+    pattern = re.compile(owned.variable_pattern())
     return Cel(
-        rule=f"!(self.name in [{listed}])",
-        message=f"this variable{tail}",
-        expression=f"self.name + {cel_string(tail)}",
-        check=lambda variable: variable.name not in names,
-        sentence=lambda variable: variable.name + tail,
+        rule=f"!self.name.matches({cel_string(pattern.pattern)})",
+        message=f"this variable {owned.why}",
+        expression=f"self.name + {cel_string(' ' + owned.why)}",
+        check=lambda variable: pattern.match(variable.name) is None,
+        sentence=lambda variable: f"{variable.name} {owned.why}",
         field_path=".name",
         reason="FieldValueForbidden",
     )
@@ -159,7 +163,7 @@ def _kept(description: str) -> dict[str, Any]:
 def _refused(section: str, option: str) -> dict[str, Any]:
     sentence = option_sentence(section, option)
     rule = {"rule": "false", "message": sentence, "reason": "FieldValueForbidden"}
-    return {"x-kubernetes-int-or-string": True, "description": f"Refused: {sentence}.", VALIDATIONS: [rule]}
+    return {"x-kubernetes-int-or-string": True, "description": f"Refused: it {OWNED_OPTIONS[section, option]}.", VALIDATIONS: [rule]}
 
 
 def check_config(value: Any) -> Mapping[str, Mapping[str, str | int | bool]]:
