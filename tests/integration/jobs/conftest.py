@@ -1,0 +1,88 @@
+"""A real PostgreSQL server for the tests of Jobs, from the machine's own binaries."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, LiteralString, NamedTuple
+
+import psycopg
+import pytest
+
+ADMIN_PASSWORD = "the administrator's $ecret"
+
+
+class Server(NamedTuple):
+    """A running server; every statement that it gets is in its log."""
+
+    port: int
+    log: Path
+    password: str = ADMIN_PASSWORD
+
+    def connect(self, database: str = "postgres", user: str = "postgres", password: str = ADMIN_PASSWORD) -> psycopg.Connection[Any]:
+        """An autocommit connection over TCP, with a password."""
+        return psycopg.connect(host="127.0.0.1", port=self.port, dbname=database, user=user, password=password, autocommit=True)
+
+    def rows(self, query: LiteralString, *parameters: object, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """What the administrator gets for a query."""
+        with self.connect(database) as connection:
+            return connection.execute(query, parameters).fetchall()
+
+
+def _binaries() -> Path:
+    """Where initdb and postgres are: POSTGRES_BIN, Debian's newest, or the PATH."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[-2]), reverse=True)
+    on_path = shutil.which("postgres")
+    candidates = [os.environ.get("POSTGRES_BIN"), *map(str, debian), on_path and os.path.dirname(on_path)]
+    for directory in candidates:
+        if directory and Path(directory, "initdb").exists():
+            return Path(directory)
+    pytest.fail("These tests need the PostgreSQL server's programs. On Debian: apt-get install postgresql")
+
+
+def _unprivileged() -> str | None:
+    """Who runs the server: PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server of its own, gone after the tests."""
+    binaries, user, port = _binaries(), _unprivileged(), _free_port()
+    root = Path(tempfile.mkdtemp(prefix="postgres-"))
+    try:
+        password, data, log = root / "password", root / "data", root / "log"
+        password.write_text(ADMIN_PASSWORD)
+        if user:
+            shutil.chown(root, user)
+            shutil.chown(password, user)
+
+        def run(program: str, *arguments: str) -> None:
+            command = [str(binaries / program), *arguments]
+            done = subprocess.run(command, user=user, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=120)
+            assert done.returncode == 0, f"{program} failed: {done.stderr} {log.read_text() if log.exists() else ''}"
+
+        run("initdb", "-D", str(data), "-U", "postgres", "--auth=scram-sha-256", f"--pwfile={password}", "-E", "UTF8", "--no-locale")
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -k {root} -c fsync=off -c log_statement=all"
+        run("pg_ctl", "-w", "-D", str(data), "-l", str(log), "-o", options, "start")
+        try:
+            yield Server(port, log)
+        finally:
+            run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(root)
