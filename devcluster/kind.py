@@ -14,6 +14,17 @@ from devcluster.progress import progress
 CLUSTER = "airflow-operator"
 
 
+def docker_answers() -> bool:
+    """Whether a Docker engine is there and lets us in."""
+    docker = shutil.which("docker")
+    if not docker:
+        return False
+    try:
+        return subprocess.run([docker, "version"], capture_output=True, check=False, timeout=10).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
 def kind_available() -> bool:
     """Whether kind is on PATH or was built before, or can be built."""
     try:
@@ -31,6 +42,13 @@ class Kind:
     """One kind cluster with a kubeconfig of its own, so that the user's contexts stay as they are."""
 
     name = "kind"
+
+    def __init__(self) -> None:
+        """Check that Docker is there: kind's own words about it are long."""
+        if not docker_answers():
+            raise DevclusterError(
+                "DEVCLUSTER=kind needs a Docker engine, and none answers: start Docker, or use DEVCLUSTER=native as root."
+            )
 
     @property
     def kubeconfig(self) -> Path:

@@ -13,6 +13,7 @@ from devcluster.processes import Daemons, free_ports, http_ok, wait_until
 from devcluster.progress import progress, say
 
 API_PORT = 6443
+PORTS = {API_PORT: "The API server", node.KUBELET_PORT: "The kubelet", node.DNS_PORT: "The cluster's DNS"}
 DAEMONS = (
     "etcd",
     "kube-apiserver",
@@ -118,9 +119,13 @@ class Native:
         cleanup.remember_host(self._state, node.HOST_DIRECTORIES)
         network.make_bridge()
         cgroups.make()
-        ports = (API_PORT, "The API server"), (node.KUBELET_PORT, "The kubelet"), (node.DNS_PORT, "The cluster's DNS")
-        for port, what in ports:
-            host.require_free_port(network.ADDRESS, port, what)
+        try:
+            for port, what in PORTS.items():
+                host.require_free_port(network.ADDRESS, port, what)
+        except DevclusterError:
+            # Only now could we look, since the address is the bridge's; nothing runs yet, so nothing is worth keeping.
+            self._remove()
+            raise
         identity = components.make_identity(self._state / "pki", network.ADDRESS, API_PORT)
         self._start_control_plane(identity)
         self._start_node(identity)

@@ -1,13 +1,14 @@
 """Which Kubernetes is used: kind where Docker answers, a named context of a kubeconfig, or a cluster on this host."""
 
 import os
-import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from devcluster.errors import DevclusterError
+from devcluster.kind import Kind, docker_answers, kind_available
+from devcluster.kubeconfig import Context
+from devcluster.native import Native
 
 
 class Provider(Protocol):
@@ -36,23 +37,8 @@ class Provider(Protocol):
         """What is there, in a few lines."""
 
 
-def docker_answers() -> bool:
-    """Whether a Docker engine is there and lets us in."""
-    docker = shutil.which("docker")
-    if not docker:
-        return False
-    try:
-        return subprocess.run([docker, "version"], capture_output=True, check=False, timeout=10).returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
-
-
 def provider(name: str | None = None) -> Provider:
     """The provider called `name`, or $DEVCLUSTER, or the first that this host can carry."""
-    from devcluster.kind import Kind, kind_available
-    from devcluster.kubeconfig import Context
-    from devcluster.native import Native
-
     chosen = name or os.environ.get("DEVCLUSTER") or ("kind" if docker_answers() and kind_available() else "native")
     if chosen == "kind":
         return Kind()
