@@ -65,7 +65,7 @@ def _build_one(opened: store.Store, base: str, image: Image, path: Path) -> None
         context = opened.scratch / image.name
         shutil.copytree(image.context, context)
         shutil.copy(_fetched(image.artifact), context / image.artifact.target)
-    opened.build(image.tag, context, {"BASE": base, **image.args})
+    opened.build(image.tag, context, {"BASE": base, **image.args}, keep_layers=image.keep_layers)
     unfinished = path.with_suffix(".part")
     unfinished.unlink(missing_ok=True)
     opened.export(image.tag, unfinished)

@@ -35,6 +35,8 @@ class Image:
 
     args: dict[str, str] = field(default_factory=dict)
     artifact: MavenArtifact | None = None
+    keep_layers: bool = False
+    """Whether the steps of this build are kept, for an image that is built again and again."""
 
     def files(self) -> Iterator[Path]:
         """Every source file, in a stable order."""
@@ -76,6 +78,7 @@ _ALL = (
         "ghcr.io/airflow-operator/airflow-operator:0.1.0",
         PROJECT,
         sources=("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock", "README.md", "LICENSE", "operator"),
+        keep_layers=True,
     ),
     _airflow("2.11.2", "2026-03-16", _EXTRAS),
 )

@@ -14,6 +14,8 @@ from devcluster.images import base, host
 from devcluster.progress import progress
 
 _CA_INSIDE = "/run/secrets/ca-bundle"
+# Then the store is emptied: steps of old builds are of no use, and buildah does not tell them from the new ones.
+_KEPT_STEPS = 100
 
 
 def _mounts_below(directory: Path) -> list[str]:
@@ -44,6 +46,9 @@ class Store:
             host.run(["umount", "--lazy", point], f"Could not unmount {point}")
         if self.directory.exists():
             self.buildah("rm", "--all", failure="Could not remove old build containers")
+            kept = self.buildah("images", "--all", "--quiet", failure="Could not list the images of the store")
+            if len(kept.split()) > _KEPT_STEPS:
+                shutil.rmtree(self.directory)
 
     def base(self) -> str:
         """Name of the base image; imported from the root file system's tar when it is not there."""
@@ -62,11 +67,12 @@ class Store:
             self.build(name, context, {})
         return name
 
-    def build(self, tag: str, context: Path, args: dict[str, str]) -> None:
-        """Build one Dockerfile."""
+    def build(self, tag: str, context: Path, args: dict[str, str], *, keep_layers: bool = False) -> None:
+        """Build one Dockerfile; with `keep_layers` its unchanged first steps cost nothing the next time."""
         options = [f"--build-arg={name}={value}" for name, value in args.items()]
         self.buildah(
             *("bud", "--isolation", "chroot", "--pull-never", "--tag", tag),
+            f"--layers={str(keep_layers).lower()}",
             *options,
             *self._secrets(),
             str(context),
