@@ -192,3 +192,9 @@ def _check_option(section: str, option: Any, setting: Any) -> None:
 def _require(holds: object, sentence: str, below: str) -> None:
     if not holds:
         raise refusal(sentence, below)
+
+
+def refused_variable(name: str) -> str | None:
+    """Why an environment variable of this name is refused; None where it is not."""
+    owned = next((owned for owned in OWNED if re.match(owned.variable_pattern(), name)), None)
+    return f"{name} {owned.why}" if owned else None

@@ -1,0 +1,310 @@
+"""Resources that the API server and the models must refuse, each with the sentence that says why."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from airflow_operator.api import AirflowBase, AirflowCluster, parse_base, parse_cluster
+from airflow_operator.domain.kinds import API_VERSION
+from tests.crd.server import ROOT
+
+SAMPLES = sorted((ROOT / "manifests" / "samples").glob("*.yaml"))
+
+CLUSTER: Mapping[str, Any] = {
+    "apiVersion": "airflow-operator.dev/v1alpha1",
+    "kind": "AirflowCluster",
+    "metadata": {"name": "example", "namespace": "default"},
+    "spec": {"baseRef": {"name": "platform"}, "version": "3.3.2"},
+}
+BASE: Mapping[str, Any] = {
+    "apiVersion": "airflow-operator.dev/v1alpha1",
+    "kind": "AirflowBase",
+    "metadata": {"name": "example", "namespace": "default"},
+    "spec": {"database": {"postgres": {}}},
+}
+
+
+def cluster(spec: Mapping[str, Any] | None = None, name: str = "example") -> dict[str, Any]:
+    """A valid AirflowCluster with fields of its spec added."""
+    return _with(CLUSTER, spec or {}, name)
+
+
+def base(spec: Mapping[str, Any] | None = None, name: str = "example") -> dict[str, Any]:
+    """A valid AirflowBase with fields of its spec added."""
+    return _with(BASE, spec or {}, name)
+
+
+def parse(document: Mapping[str, Any]) -> AirflowBase | AirflowCluster:
+    """The model of a document of either kind."""
+    return parse_base(document) if document["kind"] == "AirflowBase" else parse_cluster(document)
+
+
+def ours(sample: Path) -> list[dict[str, Any]]:
+    """The AirflowBases and AirflowClusters in a file."""
+    return [document for document in yaml.safe_load_all(sample.read_text()) if document["apiVersion"] == API_VERSION]
+
+
+def git(**fields: Any) -> dict[str, Any]:
+    """A spec with one git entry."""
+    return {"dags": [{"git": {"repo": "https://git.example.com/etl.git", **fields}}]}
+
+
+def _with(resource: Mapping[str, Any], spec: Mapping[str, Any], name: str) -> dict[str, Any]:
+    made: dict[str, Any] = copy.deepcopy(dict(resource))
+    made["metadata"]["name"] = name
+    made["spec"].update(spec)
+    return made
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A resource, the field that is wrong, and the words that must be in the answer of both judges."""
+
+    id: str
+    resource: dict[str, Any]
+    field: str
+    sentence: str
+    server_sentence: str = ""
+    """Where the API server's own validation speaks before a rule can."""
+
+    @property
+    def from_server(self) -> str:
+        """The words of the API server."""
+        return self.server_sentence or self.sentence
+
+
+def _owned(section: str, option: str, sentence: str) -> list[Refused]:
+    variable = f"AIRFLOW__{section}__{option}".upper()
+    return [
+        Refused(f"config {section}.{option}", cluster({"config": {section: {option: "x"}}}), f"spec.config.{section}.{option}", sentence),
+        Refused(f"env {variable}", cluster({"env": [{"name": variable, "value": "x"}]}), "spec.env[0].name", f"{variable} {sentence}"),
+    ]
+
+
+_SET = "is set by the operator: "
+
+_OWNED = [
+    *_owned("core", "executor", _SET + "use spec.executors"),
+    *_owned("core", "dags_folder", _SET + "use spec.dags"),
+    *_owned("dag_processor", "dag_bundle_config_list", _SET + "use spec.dags"),
+    *_owned("kubernetes_executor", "pod_template_file", _SET + "use spec.taskPods.podTemplate"),
+    *_owned("kubernetes_executor", "worker_container_tag", _SET + "use spec.image"),
+    *_owned("kubernetes_executor", "namespace", _SET + "task pods run in the namespace of the AirflowCluster"),
+    *_owned("core", "auth_manager", _SET + "use spec.auth"),
+    *_owned("logging", "base_log_folder", _SET + "use spec.logs"),
+    *_owned("core", "execution_api_server_url", _SET + "components find the API server by its Service"),
+    *_owned("api", "port", _SET + "components find the API server by its Service"),
+    *_owned("scheduler", "enable_health_check", _SET + "probes and Services rely on it"),
+    *_owned("database", "sql_alchemy_conn", _SET + "the database is that of spec.baseRef"),
+    *_owned("database", "sql_alchemy_conn_async", _SET + "the database is that of spec.baseRef"),
+    *_owned("database", "sql_alchemy_conn_cmd", _SET + "the database is that of spec.baseRef"),
+    *_owned("database", "sql_alchemy_conn_secret", _SET + "the database is that of spec.baseRef"),
+    *_owned("core", "sql_alchemy_conn", _SET + "the database is that of spec.baseRef"),
+    *_owned("core", "fernet_key", _SET + "it makes the keys and keeps them in a Secret"),
+    *_owned("core", "fernet_key_cmd", _SET + "it makes the keys and keeps them in a Secret"),
+    *_owned("api", "secret_key", _SET + "it makes the keys and keeps them in a Secret"),
+    *_owned("webserver", "secret_key_secret", _SET + "it makes the keys and keeps them in a Secret"),
+    *_owned("api_auth", "jwt_secret", _SET + "it makes the keys and keeps them in a Secret"),
+    *_owned("api_auth", "jwt_private_key_path", _SET + "it makes the keys and keeps them in a Secret"),
+    *_owned("api_auth", "trusted_jwks_url", _SET + "it makes the keys and keeps them in a Secret"),
+    *_owned("api_auth", "jwt_kid", _SET + "it makes the keys and keeps them in a Secret"),
+    *_owned("celery", "broker_url", "belongs to CeleryExecutor, which does not work in this version of the operator"),
+    *_owned("celery", "result_backend_cmd", "belongs to CeleryExecutor, which does not work in this version of the operator"),
+]
+
+_CLUSTERS = [
+    Refused("name too long", cluster(name="a" * 64), "", "metadata.name must have at most 63 characters"),
+    Refused("name with a dot", cluster(name="a.b"), "", "metadata.name must have at most 63 characters"),
+    Refused("name starts with a digit", cluster(name="1st"), "", "start with a letter"),
+    Refused("version", cluster({"version": "2.0.0"}), "spec.version", "must be '3.3.2'", 'supported values: "3.3.2"'),
+    Refused("executor", cluster({"executors": ["LocalExecutor"]}), "spec.executors", "only [KubernetesExecutor] works"),
+    Refused("no executor", cluster({"executors": []}), "spec.executors", "only [KubernetesExecutor] works"),
+    Refused("two executors", cluster({"executors": ["KubernetesExecutor", "CeleryExecutor"]}), "spec.executors", "only [Kub"),
+    Refused("plain variable", cluster({"env": [{"name": "AIRFLOW_HOME", "value": "/"}]}), "spec.env[0].name", "AIRFLOW_HOME is set by"),
+    Refused(
+        "variable of a component",
+        cluster({"scheduler": {"env": [{"name": "AIRFLOW_CONFIG", "value": "/"}]}}),
+        "spec.scheduler.env[0].name",
+        "AIRFLOW_CONFIG is set by the operator: it knows where Airflow lives in the image",
+    ),
+    Refused(
+        "value and source",
+        cluster({"env": [{"name": "A", "value": "x", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}]}),
+        "spec.env[0]",
+        "set only one of value, valueFrom",
+    ),
+    Refused(
+        "no source",
+        cluster({"env": [{"name": "A", "valueFrom": {}}]}),
+        "spec.env[0].valueFrom",
+        "set exactly one of secretKeyRef, configMapKeyRef, fieldRef",
+    ),
+    Refused("variable twice", cluster({"env": [{"name": "A"}, {"name": "A"}]}), "spec.env[1]", "name A stands twice", "uplicate"),
+    Refused(
+        "envFrom of nothing", cluster({"envFrom": [{"prefix": "A_"}]}), "spec.envFrom[0]", "set exactly one of secretRef, configMapRef"
+    ),
+    Refused(
+        "two sources of DAGs",
+        cluster({"dags": [{"name": "a", **git()["dags"][0]}, git()["dags"][0]]}),
+        "spec.dags",
+        "one entry only in this",
+    ),
+    Refused("a source of nothing", cluster({"dags": [{"name": "a"}]}), "spec.dags[0]", "set git"),
+    Refused("ssh", cluster(git(repo="ssh://git@git.example.com/etl.git")), "spec.dags[0].git.repo", "must be an https:// or http:// URL"),
+    Refused("scp", cluster(git(repo="git@git.example.com:etl.git")), "spec.dags[0].git.repo", "must be an https:// or http:// URL"),
+    Refused("file", cluster(git(repo="file:///etc")), "spec.dags[0].git.repo", "must be an https:// or http:// URL"),
+    Refused(
+        "password in the URL",
+        cluster(git(repo="https://user:secret@git.example.com/etl.git")),
+        "spec.dags[0].git.repo",
+        "must not hold a user name or password: put them in a Secret and name it in credentialsSecretRef",
+    ),
+    Refused(
+        "token in the URL", cluster(git(repo="https://token@git.example.com/etl")), "spec.dags[0].git.repo", "must not hold a user name"
+    ),
+    Refused("option as a ref", cluster(git(ref="--upload-pack=x")), "spec.dags[0].git.ref", "must be a branch, a tag or a commit"),
+    Refused("space in a ref", cluster(git(ref="a b")), "spec.dags[0].git.ref", "must be a branch, a tag or a commit"),
+    Refused("absolute path", cluster(git(subPath="/dags")), "spec.dags[0].git.subPath", "without a slash at its start"),
+    Refused("path that leaves", cluster(git(subPath="dags/../../x")), "spec.dags[0].git.subPath", "must stay within the repository"),
+    Refused("period in days", cluster(git(period="1d")), "spec.dags[0].git.period", "must be a duration from 1s to 24h"),
+    Refused("period too short", cluster(git(period="999ms")), "spec.dags[0].git.period", "must be a duration from 1s to 24h"),
+    Refused("period too long", cluster(git(period="24h1s")), "spec.dags[0].git.period", "must be a duration from 1s to 24h"),
+    Refused("no auth", cluster({"auth": {}}), "spec.auth", "set fab"),
+    Refused("logs to nowhere", cluster({"logs": {}}), "spec.logs", "set volume"),
+    Refused("log volume of nothing", cluster({"logs": {"volume": {}}}), "spec.logs.volume", "set exactly one of size, claimName"),
+    Refused(
+        "log volume twice",
+        cluster({"logs": {"volume": {"size": "1Gi", "claimName": "x"}}}),
+        "spec.logs.volume",
+        "set exactly one of size, claimName",
+    ),
+    Refused(
+        "class of a claim",
+        cluster({"logs": {"volume": {"storageClassName": "a", "claimName": "x"}}}),
+        "spec.logs.volume",
+        "set only one of storageClassName, claimName",
+    ),
+    Refused("no size", cluster({"logs": {"volume": {"size": "big"}}}), "spec.logs.volume.size", "must be a size such as 10Gi"),
+    Refused("size 0", cluster({"logs": {"volume": {"size": "0"}}}), "spec.logs.volume.size", "must be a size such as 10Gi"),
+    Refused(
+        "label of ours",
+        cluster({"pods": {"labels": {"app.kubernetes.io/component": "x"}}}),
+        "spec.pods.labels",
+        "keys below airflow-operator.dev/ and app.kubernetes.io/ are set by the operator",
+    ),
+    Refused(
+        "annotation of ours",
+        cluster({"triggerer": {"annotations": {"airflow-operator.dev/checksum": "x"}}}),
+        "spec.triggerer.annotations",
+        "keys below airflow-operator.dev/",
+    ),
+    Refused("digest", cluster({"image": {"digest": "sha256:1"}}), "spec.image.digest", "must be sha256: and 64 hexadecimal digits"),
+    Refused("negative", cluster({"scheduler": {"replicas": -1}}), "spec.scheduler.replicas", "greater than or equal to 0"),
+    Refused("unknown field", cluster({"worker": {}}), "spec.worker", "there is no such field", "field not declared in schema"),
+]
+
+_BASES = [
+    Refused("base name", base(name="a.b"), "", "metadata.name must have at most 63 characters"),
+    Refused("no database", base({"database": {}}), "spec.database", "set postgres"),
+    Refused(
+        "PostgreSQL 14",
+        base({"database": {"postgres": {"version": 14}}}),
+        "spec.database.postgres.version",
+        "must be 15, 16, 17 or 18",
+        'supported values: "15", "16", "17", "18"',
+    ),
+    Refused(
+        "case of a setting",
+        base({"database": {"postgres": {"parameters": {"Max_connections": 10}}}}),
+        "spec.database.postgres.parameters",
+        "names of PostgreSQL settings are lower case",
+    ),
+    Refused(
+        "setting of ours",
+        base({"database": {"postgres": {"parameters": {"port": 10}}}}),
+        "spec.database.postgres.parameters",
+        "set by the operator: leave out config_file",
+    ),
+    Refused(
+        "size of the data",
+        base({"database": {"postgres": {"storage": {"size": "ten"}}}}),
+        "spec.database.postgres.storage.size",
+        "must be a size such as 10Gi",
+    ),
+    Refused(
+        "other namespaces",
+        base({"allowedClusters": {"namespaces": {"from": "All"}}}),
+        "spec.allowedClusters.namespaces.from",
+        "must be 'Same'",
+        'supported values: "Same"',
+    ),
+]
+
+REFUSED = [*_CLUSTERS, *_BASES, *_OWNED]
+
+
+@dataclass(frozen=True)
+class RefusedChange:
+    """A resource that is fine, a change of it that is not, and why."""
+
+    id: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+    field: str
+    sentence: str
+
+
+def _postgres(**fields: Any) -> dict[str, Any]:
+    return base({"database": {"postgres": fields}}, "changing")
+
+
+def _logs(**volume: Any) -> dict[str, Any]:
+    return cluster({"logs": {"volume": volume}}, "changing")
+
+
+_STORAGE = "spec.database.postgres.storage"
+_CLASS = "the StorageClass of an existing volume cannot change"
+_SHRINK = "a volume cannot shrink: keep or raise the size"
+
+REFUSED_CHANGES = [
+    RefusedChange(
+        "base",
+        cluster(name="changing"),
+        cluster({"baseRef": {"name": "other"}}, "changing"),
+        "spec.baseRef.name",
+        "the base cannot change, since the database lives there: make another AirflowCluster",
+    ),
+    RefusedChange(
+        "PostgreSQL's version",
+        _postgres(version=16),
+        _postgres(version=17),
+        "spec.database.postgres.version",
+        "the major version cannot change in place: make another AirflowBase and move the data",
+    ),
+    RefusedChange("smaller data", _postgres(storage={"size": "2Gi"}), _postgres(storage={"size": "2047Mi"}), f"{_STORAGE}.size", _SHRINK),
+    RefusedChange("back to the default size", _postgres(storage={"size": "20Gi"}), _postgres(), f"{_STORAGE}.size", _SHRINK),
+    RefusedChange("class of the data", _postgres(storage={}), _postgres(storage={"storageClassName": "fast"}), _STORAGE, _CLASS),
+    RefusedChange("smaller logs", _logs(size="2Gi"), _logs(size="1Gi"), "spec.logs.volume.size", _SHRINK),
+    RefusedChange(
+        "class of the logs",
+        _logs(size="1Gi", storageClassName="slow"),
+        _logs(size="1Gi", storageClassName="fast"),
+        "spec.logs.volume",
+        _CLASS,
+    ),
+]
+
+ALLOWED_CHANGES = [
+    ("larger data", _postgres(storage={"size": "2Gi"}), _postgres(storage={"size": "2049Mi"})),
+    ("other unit", _postgres(storage={"size": "2Gi"}), _postgres(storage={"size": "2048Mi"})),
+    ("own claim for logs", _logs(size="2Gi"), _logs(claimName="shared")),
+    ("logs off", _logs(size="2Gi"), cluster(name="changing")),
+    ("deletion policy", base(name="changing"), base({"deletionPolicy": "Delete"}, "changing")),
+    ("replicas", cluster(name="changing"), cluster({"scheduler": {"replicas": 0}}, "changing")),
+]
