@@ -26,7 +26,6 @@ class Settings:
     """The namespaces that are served; empty: all of them."""
     image: str = "ghcr.io/airflow-operator/airflow-operator:0.1.0"
     """The operator's own image, which provision Jobs run."""
-    git_sync_image: str = "registry.k8s.io/git-sync/git-sync:v4.7.1"
     git_sync_webhook_url: str = ""
     """Base URL of this operator's webhook as pods reach it; empty: git-sync is not asked to call."""
     health_probe: bool = True
@@ -57,7 +56,7 @@ class Settings:
     @property
     def platform(self) -> Platform:
         """What of these settings goes into the objects that are built."""
-        return Platform(self.image, self.git_sync_image, self.git_sync_webhook_url.rstrip("/"))
+        return Platform(self.image, self.git_sync_webhook_url.rstrip("/"))
 
     def with_changes(self, changes: Mapping[str, Any]) -> Settings:
         """These settings with some replaced; values that are None change nothing."""

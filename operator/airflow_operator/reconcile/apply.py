@@ -77,7 +77,7 @@ class _Target:
 
     @property
     def settled(self) -> bool:
-        return self.live is not None and is_applied(self.manifest, self.live) and not foreign_paths(self.live)
+        return self.live is not None and is_applied(self.manifest, self.live) and not foreign_paths(self.manifest, self.live)
 
 
 async def apply(kube: Kube, desired: Desired, children: Sequence[Live], *, owner: Live | None) -> Applied:
@@ -175,7 +175,7 @@ def _version(live: Live | None) -> str:
 
 async def _prove(kube: Kube, target: _Target) -> None:
     try:
-        if target.live is not None and foreign_paths(target.live):
+        if target.live is not None and foreign_paths(target.manifest, target.live):
             # What others put in would be merged into the trial; what counts is the object without it.
             await _try_anew(kube, target.manifest)
         else:
@@ -218,9 +218,9 @@ async def _write(kube: Kube, target: _Target) -> tuple[_Target, Live | Refusal]:
 async def _bring(kube: Kube, target: _Target) -> Live | Refusal:
     live = target.live
     if live is not None:
-        # Refused where our own change is needed first; then it is tried again after that.
+        # Refused where our own change is needed first; it is tried again after that.
         with suppress(Invalid):
-            live = await _strip(kube, live)
+            live = await _strip(kube, target.manifest, live)
         if is_applied(target.manifest, live):
             return live
     try:
@@ -229,12 +229,12 @@ async def _bring(kube: Kube, target: _Target) -> Live | Refusal:
         if not await _is_sound(kube, target):
             raise
         return await _recreate(kube, target)
-    return await _strip(kube, applied)
+    return await _strip(kube, target.manifest, applied)
 
 
-async def _strip(kube: Kube, live: Live) -> Live:
-    """Take out of a pod template what only others set in it."""
-    paths = foreign_paths(live)
+async def _strip(kube: Kube, manifest: Manifest, live: Live) -> Live:
+    """Take out of a pod template what others put into it."""
+    paths = foreign_paths(manifest, live)
     if not paths:
         return live
     # A resourceVersion that has moved on is a Conflict, so that no path hits another list item.

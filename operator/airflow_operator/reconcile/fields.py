@@ -23,6 +23,9 @@ Path = tuple[str | int, ...]
 ALLOWED_FOREIGN = frozenset({"/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt"})
 """What others may set in a pod template: `kubectl rollout restart` asks for a restart by this annotation."""
 
+_NOBODY = "before-first-apply"
+"""Whom the API server names as owner of everything, defaults included, in an object that lost its managedFields."""
+
 _KEY_DEFAULTS = {"protocol": "TCP"}
 """Keys of keyed lists that may be left out of an item (container and service ports)."""
 
@@ -80,20 +83,19 @@ def is_managed(live: Live) -> bool:
     return any(entry.get("manager") == FIELD_MANAGER for entry in _entries(live))
 
 
-def foreign_paths(live: Live, allow: frozenset[str] = ALLOWED_FOREIGN) -> tuple[str, ...]:
-    """JSON pointers of what only others set in the pod template, last list items first, so that they can be removed in this order.
+def foreign_paths(desired: Live, live: Live, allow: frozenset[str] = ALLOWED_FOREIGN) -> tuple[str, ...]:
+    """JSON pointers of what others set in the pod template of `live` and nobody desires.
 
-    Empty for an object whose template is not ours yet. The API server's defaults have no owner and are never foreign.
+    Last list items come first, so that they can be removed in this order. What others only changed is not among them: an apply takes it
+    back. The API server's defaults have no owner and are never foreign.
     """
-    entry = _our_entry(live)
-    ours = dig(entry, "fieldsV1", "f:spec", "f:template")
-    if ours is None:
-        return ()
     theirs: dict[str, Any] = {}
-    for other in _entries(live):
-        if other is not entry:
-            _merge(theirs, dig(other, "fieldsV1", "f:spec", "f:template", default={}))
-    found = sorted(_foreign(theirs, ours, live["spec"]["template"], ("spec", "template"), allow), reverse=True)
+    ours = _our_entry(live)
+    for entry in _entries(live):
+        if entry is not ours and entry.get("manager") != _NOBODY:
+            _merge(theirs, dig(entry, "fieldsV1", "f:spec", "f:template", default={}))
+    template, wanted = dig(live, "spec", "template", default={}), dig(desired, "spec", "template", default={})
+    found = sorted(_foreign(theirs, template, wanted, ("spec", "template"), allow), reverse=True)
     return tuple(_pointer(path) for path in found)
 
 
@@ -190,22 +192,22 @@ def _merge(into: dict[str, Any], tree: Fields) -> None:
         _merge(into.setdefault(key, {}), child)
 
 
-def _foreign(theirs: Fields, ours: Fields, value: Any, path: Path, allow: frozenset[str]) -> Iterator[Path]:
+def _foreign(theirs: Fields, value: Any, wanted: Any, path: Path, allow: frozenset[str]) -> Iterator[Path]:
     for key, node in _children(theirs).items():
-        step = _step(key, value)
+        step, place = _step(key, value), _step(key, wanted)
         if step is None:
             continue
         here = (*path, step)
         pointer = _pointer(here)
-        if key in ours or any(allowed.startswith(f"{pointer}/") for allowed in allow):
-            yield from _foreign(node, ours.get(key, {}), value[step], here, allow)
+        if place is not None or any(allowed.startswith(f"{pointer}/") for allowed in allow):
+            yield from _foreign(node, value[step], None if place is None else wanted[place], here, allow)
         elif pointer not in allow:
             # The whole of it: a probe without its handler, or a variable without its name, would be refused.
             yield here
 
 
 def _step(key: str, value: Any) -> str | int | None:
-    """Where a key of FieldsV1 lies in a live value; None where it is gone."""
+    """Where a key of FieldsV1 lies in a value; None where it does not."""
     kind, name = key[:2], key[2:]
     if kind == "f:" and isinstance(value, Mapping):
         return name if name in value else None

@@ -1,0 +1,1 @@
+"""Airflow Operator: Apache Airflow deployments kept in their declared state."""

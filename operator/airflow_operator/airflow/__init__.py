@@ -1,0 +1,1 @@
+"""What we know of Airflow releases: facts as data, each with its source."""

@@ -1,0 +1,1 @@
+"""Pure vocabulary: names, labels, hashes, manifests, errors. Imports nothing of the project."""

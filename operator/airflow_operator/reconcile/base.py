@@ -1,0 +1,121 @@
+"""The loop of an AirflowBase: its PostgreSQL server, and the truth about it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_operator.api import AirflowBaseSpec, parse_base
+from airflow_operator.domain import labels, names
+from airflow_operator.domain.errors import InvalidSpec
+from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, PERSISTENT_VOLUME_CLAIM, POD, SECRET, SERVICE, STATEFUL_SET
+from airflow_operator.domain.manifest import Live, dig
+from airflow_operator.kube.errors import AlreadyExists
+from airflow_operator.reconcile.apply import Applied, Desired, apply
+from airflow_operator.reconcile.build import postgres
+from airflow_operator.reconcile.observe import lists
+from airflow_operator.reconcile.report import report, unchanged_but
+from airflow_operator.reconcile.status import summary
+from airflow_operator.reconcile.types import Condition, LookAgain
+from airflow_operator.reconcile.workloads import availability, pods_of
+
+if TYPE_CHECKING:
+    from airflow_operator.runtime.context import Context
+
+
+async def reconcile_base(ctx: Context, namespace: str, name: str) -> LookAgain:
+    """Bring one AirflowBase one step nearer to its declared state; safe to call at any moment."""
+    resource, children, clusters = await asyncio.gather(
+        ctx.kube.get(AIRFLOW_BASE, namespace, name),
+        lists(
+            ctx.kube, (SECRET, PERSISTENT_VOLUME_CLAIM, SERVICE, STATEFUL_SET, POD), namespace, f"{labels.BASE}={name},!{labels.CLUSTER}"
+        ),
+        clusters_of(ctx, namespace, name),
+    )
+    if resource is None or "deletionTimestamp" in resource["metadata"]:
+        return LookAgain()
+    try:
+        spec = parse_base(resource).spec
+        found = await _keep_password(ctx, name, namespace, children)
+        if found is None:
+            applied = await _carry_out(ctx, resource, spec, children)
+            found = _available(name, applied, children)
+    except InvalidSpec as error:
+        found = [Condition("SpecValid", "False", error.reason, error.message)]
+    await report(ctx, resource, _status(resource, found, clusters))
+    return LookAgain()
+
+
+async def clusters_of(ctx: Context, namespace: str, name: str) -> list[str]:
+    """The AirflowClusters on a base; they live in its namespace."""
+    found = await ctx.kube.list(AIRFLOW_CLUSTER, namespace)
+    return sorted(item["metadata"]["name"] for item in found if dig(item, "spec", "baseRef", "name") == name)
+
+
+async def _keep_password(ctx: Context, name: str, namespace: str, children: Sequence[Live]) -> list[Condition] | None:
+    """Make the superuser's password once, for a server without data; None when it is there."""
+    if any(item["kind"] == "Secret" and item["metadata"]["name"] == names.postgres(name) for item in children):
+        return None
+    if any(item["kind"] == "PersistentVolumeClaim" for item in children):
+        message = (
+            f"Secret {names.postgres(name)} with the password of PostgreSQL is gone, but its data is there. "
+            "Put the Secret back from a backup: a new password would not open the server."
+        )
+        return [Condition("PasswordAvailable", "False", "PasswordLost", message)]
+    try:
+        await ctx.kube.create(postgres.password_secret(name, namespace, secrets.token_urlsafe(32)))
+    except AlreadyExists:
+        message = f"Secret {names.postgres(name)} exists and is not this base's: rename or remove it, or name the AirflowBase differently."
+        return [Condition("PasswordAvailable", "False", "NameConflict", message)]
+    return None
+
+
+async def _carry_out(ctx: Context, resource: Live, spec: AirflowBaseSpec, children: Sequence[Live]) -> Applied:
+    meta = resource["metadata"]
+    wanted = postgres.postgres(meta["name"], meta["namespace"], meta["uid"], spec)
+    opaque = bool(spec.pods.affinity or spec.pods.tolerations)
+    owned = [item for item in children if item["kind"] in ("Service", "StatefulSet")]
+    return await apply(ctx.kube, Desired(tuple(wanted), prove=opaque), owned, owner=resource)
+
+
+def _available(name: str, applied: Applied, children: Sequence[Live]) -> list[Condition]:
+    if applied.refused:
+        first = applied.refused[0]
+        return [Condition("ObjectsApplied", "False", first.reason, f"{first.key}: {first.message}")]
+    server = next((item for key, item in applied.live.items() if key.kind == "StatefulSet" and key.name == names.postgres(name)), None)
+    pods = pods_of([item for item in children if item["kind"] == "Pod"], "postgres")
+    return [availability("DatabaseAvailable", "PostgreSQL server", server, pods)]
+
+
+def _status(resource: Live, found: list[Condition], clusters: list[str]) -> dict[str, Any]:
+    meta = resource["metadata"]
+    every = [*_summary(found), *found]
+    version = dig(resource, "spec", "database", "postgres", "version")
+    made = unchanged_but(dig(resource, "status"), every, _phase(every))
+    return {
+        **made,
+        "database": f"PostgreSQL {version}",
+        "clusters": len(clusters),
+        "postgres": {
+            "serviceName": names.postgres(meta["name"]),
+            "port": postgres.PORT,
+            "version": str(version),
+            "secretRef": {"name": names.postgres(meta["name"])},
+        },
+    }
+
+
+def _summary(found: list[Condition]) -> list[Condition]:
+    made = summary(found)
+    if made[0].status == "True":
+        made[0] = Condition("Ready", "True", "Ready", "The database server is ready.")
+    return made
+
+
+def _phase(every: Sequence[Condition]) -> str:
+    by_type = {item.type: item.status for item in every}
+    if by_type["Ready"] == "True":
+        return "Running"
+    return "Degraded" if by_type["Degraded"] == "True" else "Progressing"

@@ -1,0 +1,82 @@
+"""The long-running components of a cluster. A new one is one function here and one line in COMPONENTS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from airflow_operator.domain import names
+from airflow_operator.domain.manifest import Manifest
+from airflow_operator.reconcile.build import config, git_sync, meta, pods, services, task_pods
+from airflow_operator.reconcile.build.workload import Mounts, workload
+from airflow_operator.reconcile.keys import JWT_PRIVATE, Keys
+from airflow_operator.reconcile.validate import ValidatedCluster
+
+Builder = Callable[[ValidatedCluster, Keys], Manifest]
+
+DRAIN = {"preStop": {"sleep": {"seconds": 8}}}
+"""Time for the Service to forget a pod that ends: without it a roll refuses connections for a second (measured)."""
+
+
+def api_server(cluster: ValidatedCluster, keys: Keys) -> Manifest:
+    """Deployment of the API server and UI. It signs and checks tokens, so it holds both halves of the key."""
+    facts = cluster.release.api_server
+    mounts = _token_key(cluster) + _config_map("jwks", meta.name_of(config.jwks(cluster, keys)), config.JWKS_DIR)
+    return workload(cluster, keys, facts, cluster.spec.api_server, mounts, lifecycle=DRAIN, available_first=True)
+
+
+def scheduler(cluster: ValidatedCluster, keys: Keys) -> Manifest:
+    """Deployment of the schedulers, replaced one at a time. They sign task tokens and start task pods."""
+    template = _config_map("pod-template", meta.name_of(task_pods.template_config_map(cluster)), config.POD_TEMPLATE_DIR)
+    return workload(cluster, keys, cluster.release.scheduler, cluster.spec.scheduler, _token_key(cluster) + template)
+
+
+def dag_processor(cluster: ValidatedCluster, keys: Keys) -> Manifest:
+    """Deployment of the DAG processor; its git-sync reports every commit to the operator."""
+    facts = cluster.release.dag_processor
+    return workload(cluster, keys, facts, cluster.spec.dag_processor, _dags(cluster, keys, reports=True) + _probe(cluster))
+
+
+def triggerer(cluster: ValidatedCluster, keys: Keys) -> Manifest:
+    """StatefulSet of the triggerer: the API server fetches its logs by host name, which only a StatefulSet's pods have."""
+    facts = cluster.release.triggerer
+    made = workload(cluster, keys, facts, cluster.spec.triggerer, _dags(cluster, keys, reports=False) + _probe(cluster))
+    made["kind"] = "StatefulSet"
+    del made["spec"]["strategy"]
+    made["spec"]["serviceName"] = meta.name_of(services.triggerer(cluster))
+    made["spec"]["podManagementPolicy"] = "Parallel"
+    return made
+
+
+COMPONENTS: tuple[Builder, ...] = (api_server, scheduler, dag_processor, triggerer)
+"""In the order of a rolling change."""
+
+
+def _token_key(cluster: ValidatedCluster) -> Mounts:
+    secret = {
+        "secretName": names.keys(cluster.name),
+        "items": [{"key": JWT_PRIVATE, "path": config.JWT_FILE}],
+        "defaultMode": 0o440,
+    }
+    return Mounts(
+        volumes=({"name": "jwt", "secret": secret},),
+        mounts=({"name": "jwt", "mountPath": config.JWT_DIR, "readOnly": True},),
+    )
+
+
+def _probe(cluster: ValidatedCluster) -> Mounts:
+    return _config_map("probes", meta.name_of(config.probes(cluster)), pods.SCRIPTS_DIR)
+
+
+def _dags(cluster: ValidatedCluster, keys: Keys, *, reports: bool) -> Mounts:
+    return Mounts(
+        volumes=tuple(git_sync.volumes(cluster)),
+        mounts=tuple(git_sync.mounts(cluster)),
+        init_containers=tuple(git_sync.init_containers(cluster, patient=False)),
+        sidecars=tuple(git_sync.sidecars(cluster, keys, reports=reports)),
+    )
+
+
+def _config_map(name: str, config_map: str, path: str) -> Mounts:
+    mount: dict[str, Any] = {"name": name, "mountPath": path, "readOnly": True}
+    return Mounts(volumes=(pods.config_map_volume(name, config_map),), mounts=(mount,))

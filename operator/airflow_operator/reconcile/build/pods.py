@@ -1,0 +1,131 @@
+"""The parts that every pod of a cluster is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow_operator.airflow.releases import AIRFLOW_HOME, AIRFLOW_UID
+from airflow_operator.api.common import Image, PodDefaults, Resources
+from airflow_operator.domain.manifest import Manifest
+
+CONFIG_DIR = f"{AIRFLOW_HOME}/config"
+SCRIPTS_DIR = f"{AIRFLOW_HOME}/operator"
+LOGS_DIR = f"{AIRFLOW_HOME}/logs"
+
+CONTAINER_SECURITY: Mapping[str, Any] = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""What Pod Security's restricted level asks of a container."""
+
+REQUESTS: Mapping[str, Mapping[str, str]] = {
+    "api-server": {"cpu": "200m", "memory": "512Mi"},
+    "scheduler": {"cpu": "100m", "memory": "384Mi"},
+    "dag-processor": {"cpu": "100m", "memory": "320Mi"},
+    "triggerer": {"cpu": "100m", "memory": "320Mi"},
+    "git-sync": {"cpu": "10m", "memory": "32Mi"},
+    "task": {"cpu": "100m", "memory": "256Mi"},
+    "postgres": {"cpu": "100m", "memory": "256Mi"},
+    "job": {"cpu": "100m", "memory": "256Mi"},
+}
+"""Requests where nobody asks for others, near to what was measured idle; without any a busy node starves the API server."""
+
+
+def container_security(uid: int | None = None, gid: int | None = None) -> dict[str, Any]:
+    """A container's security context at Pod Security's restricted level."""
+    ids = {"runAsUser": uid, "runAsGroup": gid}
+    return {**CONTAINER_SECURITY, **{key: value for key, value in ids.items() if value is not None}}
+
+
+def airflow_security() -> dict[str, Any]:
+    """Security context of pods of the Airflow image: its user, and group 0, which owns AIRFLOW_HOME and mounted keys."""
+    return {
+        "runAsUser": AIRFLOW_UID,
+        "runAsGroup": 0,
+        "runAsNonRoot": True,
+        "fsGroup": 0,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def resources(name: str, *layers: Resources | None) -> dict[str, Any]:
+    """Resources of a container: the default requests, then each layer that says something; maps merge, the last wins."""
+    requests: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+    for layer in layers:
+        if layer is not None:
+            requests.update(layer.requests)
+            limits.update(layer.limits)
+    # Where only a limit is given it is the request too: the default could be above it.
+    requests = {**REQUESTS[name], **limits, **requests}
+    return {"requests": requests, **({"limits": limits} if limits else {})}
+
+
+def environment(*layers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Environment variables of all layers; a later one of the same name wins and takes its place."""
+    merged: dict[str, dict[str, Any]] = {}
+    for layer in layers:
+        for variable in layer:
+            merged.pop(variable["name"], None)
+            merged[variable["name"]] = dict(variable)
+    return list(merged.values())
+
+
+def from_secret(variable: str, secret: str, key: str) -> dict[str, Any]:
+    """An environment variable that holds a Secret's member."""
+    return {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+
+
+def config_map_volume(name: str, config_map: str) -> dict[str, Any]:
+    """A volume of a whole ConfigMap."""
+    return {"name": name, "configMap": {"name": config_map}}
+
+
+def plain(models: Iterable[Any]) -> list[dict[str, Any]]:
+    """API models as the JSON that a pod takes."""
+    return [model.model_dump(by_alias=True, exclude_none=True, mode="json") for model in models]
+
+
+def image(settings: Image, default_tag: str = "") -> str:
+    """An image as the container runtime takes it; a digest wins over a tag."""
+    if settings.digest:
+        return f"{settings.repository}@{settings.digest}"
+    return f"{settings.repository}:{settings.tag or default_tag}"
+
+
+def pull_secrets(*images: Image) -> dict[str, Any]:
+    """`imagePullSecrets` where any of the images needs some."""
+    found = dict.fromkeys(ref.name for settings in images for ref in settings.pull_secrets)
+    return {"imagePullSecrets": [{"name": name} for name in found]} if found else {}
+
+
+def scheduling(*layers: PodDefaults) -> dict[str, Any]:
+    """Where pods may run: each layer overrides the one before (maps merge, lists and affinity are replaced)."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        if layer.node_selector:
+            merged["nodeSelector"] = {**merged.get("nodeSelector", {}), **layer.node_selector}
+        if layer.tolerations:
+            merged["tolerations"] = list(layer.tolerations)
+        if layer.affinity:
+            merged["affinity"] = dict(layer.affinity)
+        if layer.priority_class_name:
+            merged["priorityClassName"] = layer.priority_class_name
+    return merged
+
+
+def merged_maps(*layers: Mapping[str, str] | None) -> dict[str, str]:
+    """Labels or annotations of several layers; the last wins."""
+    return {key: value for layer in layers for key, value in (layer or {}).items()}
+
+
+def pod(spec: dict[str, Any], labels: Mapping[str, str], annotations: Mapping[str, str]) -> Manifest:
+    """A pod template."""
+    meta: dict[str, Any] = {"labels": dict(labels)}
+    if annotations:
+        meta["annotations"] = dict(annotations)
+    return {"metadata": meta, "spec": spec}

@@ -1,0 +1,154 @@
+"""The embedded PostgreSQL of an AirflowBase."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from airflow_operator.api import AirflowBaseSpec
+from airflow_operator.api.base import Postgres
+from airflow_operator.domain import labels, names
+from airflow_operator.domain.kinds import API_VERSION
+from airflow_operator.domain.manifest import Manifest
+from airflow_operator.reconcile.build import pods
+
+SUPERUSER = "postgres"
+PASSWORD = "password"  # the member of the Secret, not a password
+PORT = 5432
+UID = 999
+"""User of the official image."""
+
+OPERATOR_UID = 65532
+"""User of the operator's own image."""
+
+DATA = "/var/lib/postgresql/data"
+
+
+def postgres(name: str, namespace: str, uid: str, spec: AirflowBaseSpec) -> list[Manifest]:
+    """Service and StatefulSet. The password Secret is made once beside them; the claim outlives everything."""
+    settings = spec.database.postgres
+    if settings is None:
+        return []
+    owner = {
+        "apiVersion": API_VERSION,
+        "kind": "AirflowBase",
+        "name": name,
+        "uid": uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    meta = {
+        "name": names.postgres(name),
+        "namespace": namespace,
+        "labels": labels.of_base(name, "postgres"),
+        "ownerReferences": [owner],
+    }
+    return [_service(meta, name), _stateful_set(meta, name, spec, settings)]
+
+
+def selector(name: str) -> dict[str, str]:
+    """Labels of the server's pod; never changed."""
+    return {labels.BASE: name, labels.COMPONENT: "postgres"}
+
+
+def password_secret(name: str, namespace: str, password: str) -> Manifest:
+    """The superuser's password; it outlives the base, as the data does."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": names.postgres(name),
+            "namespace": namespace,
+            "labels": labels.retained(labels.of_base(name, "postgres")),
+            "annotations": dict(labels.KEPT_BY_ARGO_CD),
+        },
+        "type": "Opaque",
+        "data": {PASSWORD: base64.b64encode(password.encode()).decode()},
+    }
+
+
+def _service(meta: dict[str, Any], name: str) -> Manifest:
+    port = {"name": "postgresql", "port": PORT, "targetPort": "postgresql", "protocol": "TCP"}
+    # A busy node must not take the only endpoint away: clients that are refused crash, clients that wait do not.
+    spec = {"type": "ClusterIP", "publishNotReadyAddresses": True, "selector": selector(name), "ports": [port]}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": dict(meta), "spec": spec}
+
+
+def _stateful_set(meta: dict[str, Any], name: str, spec: AirflowBaseSpec, settings: Postgres) -> Manifest:
+    claim: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": settings.storage.size}}}
+    if settings.storage.storage_class_name:
+        claim["storageClassName"] = settings.storage.storage_class_name
+    kept = labels.retained(labels.of_base(name, "postgres"))
+    claim_template = {
+        "metadata": {"name": "data", "labels": kept, "annotations": dict(labels.KEPT_BY_ARGO_CD)},
+        "spec": claim,
+    }
+    marks = {**pods.merged_maps(spec.pods.labels), **labels.of_base(name, "postgres")}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": dict(meta),
+        "spec": {
+            "replicas": 1,
+            "serviceName": names.postgres(name),
+            "selector": {"matchLabels": selector(name)},
+            "template": pods.pod(_pod(name, spec, settings), marks, pods.merged_maps(spec.pods.annotations)),
+            "volumeClaimTemplates": [claim_template],
+            "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+        },
+    }
+
+
+def _pod(name: str, spec: AirflowBaseSpec, settings: Postgres) -> dict[str, Any]:
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsUser": UID,
+            "runAsGroup": UID,
+            "runAsNonRoot": True,
+            "fsGroup": UID,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        # Time for a checkpoint: a server that is killed replays its log at the next start.
+        "terminationGracePeriodSeconds": 120,
+        "containers": [_container(name, settings, spec)],
+        "volumes": [
+            {"name": "run", "emptyDir": {}},
+            {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}},
+            {"name": "password", "secret": {"secretName": names.postgres(name), "defaultMode": 0o440}},
+        ],
+        **pods.pull_secrets(settings.image),
+        **pods.scheduling(spec.pods),
+    }
+
+
+def _container(name: str, settings: Postgres, spec: AirflowBaseSpec) -> dict[str, Any]:
+    probe = {"tcpSocket": {"port": "postgresql"}, "timeoutSeconds": 5}
+    parameters = [part for key, value in sorted(settings.parameters.items()) for part in ("-c", f"{key}={value}")]
+    return {
+        "name": "postgres",
+        "image": pods.image(settings.image, str(settings.version)),
+        "imagePullPolicy": settings.image.pull_policy,
+        "args": ["postgres", *parameters],
+        "env": [
+            {"name": "PGDATA", "value": f"{DATA}/pgdata"},
+            {"name": "POSTGRES_USER", "value": SUPERUSER},
+            {"name": "POSTGRES_PASSWORD_FILE", "value": "/run/secrets/postgres/password"},
+            {"name": "POSTGRES_INITDB_ARGS", "value": "--encoding=UTF8 --locale=C.UTF-8 --auth-host=scram-sha-256"},
+        ],
+        "ports": [{"name": "postgresql", "containerPort": PORT}],
+        # An open port is enough: pg_isready once a second costs a tenth of a core, and dropped the endpoint on a busy node.
+        "startupProbe": {**probe, "periodSeconds": 1, "failureThreshold": 300},
+        "readinessProbe": {**probe, "periodSeconds": 10, "failureThreshold": 6},
+        "livenessProbe": {**probe, "periodSeconds": 20, "failureThreshold": 6},
+        "resources": pods.resources("postgres", spec.pods.resources, settings.resources),
+        "securityContext": pods.container_security(),
+        "volumeMounts": [
+            {"name": "data", "mountPath": DATA},
+            {"name": "run", "mountPath": "/var/run/postgresql"},
+            {"name": "shared-memory", "mountPath": "/dev/shm"},
+            {"name": "password", "mountPath": "/run/secrets/postgres", "readOnly": True},
+        ],
+    }

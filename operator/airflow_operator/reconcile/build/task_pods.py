@@ -1,0 +1,67 @@
+"""The pod template of KubernetesExecutor's task pods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from airflow_operator.airflow.releases import AIRFLOW_UID
+from airflow_operator.domain import labels, names
+from airflow_operator.domain.manifest import Manifest
+from airflow_operator.reconcile.build import airflow_env, config, git_sync, meta, pods, storage
+from airflow_operator.reconcile.build.overlay import overlay
+from airflow_operator.reconcile.validate import ValidatedCluster
+
+COMPONENT = "task"
+GRACE = 600
+"""Seconds for a task that is told to end, to run its on_kill."""
+
+
+def template(cluster: ValidatedCluster) -> Manifest:
+    """A Pod as KubernetesExecutor completes it: container `base` without args, the user's overlay as the last word."""
+    defaults = cluster.spec.pods
+    # Without the managed-by label: the operator need not be told of every task.
+    marks = {key: value for key, value in labels.of_cluster(cluster.name, COMPONENT).items() if key != labels.MANAGED_BY}
+    spec: dict[str, Any] = {
+        "serviceAccountName": names.child(cluster.name, COMPONENT),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "restartPolicy": "Never",
+        "securityContext": pods.airflow_security(),
+        "terminationGracePeriodSeconds": GRACE,
+        "containers": [_base(cluster)],
+        "volumes": [*airflow_env.volumes(cluster), *git_sync.volumes(cluster), storage.logs_volume(cluster)],
+        **pods.pull_secrets(cluster.spec.image, cluster.spec.git_sync.image),
+        **pods.scheduling(defaults),
+    }
+    if cluster.spec.dags:
+        spec["initContainers"] = git_sync.init_containers(cluster, patient=True)
+    made = pods.pod(spec, {**pods.merged_maps(defaults.labels), **marks}, pods.merged_maps(defaults.annotations))
+    made["metadata"]["name"] = "placeholder-name"
+    return {"apiVersion": "v1", "kind": "Pod", **overlay(made, cluster.spec.task_pods.pod_template or {})}
+
+
+def template_config_map(cluster: ValidatedCluster) -> Manifest:
+    """The template as the scheduler reads it."""
+    return meta.config_map(cluster, "pod-template", {config.POD_TEMPLATE_FILE: yaml.safe_dump(template(cluster), sort_keys=True)})
+
+
+def sample_pod(cluster: ValidatedCluster) -> Manifest:
+    """A task pod as the executor would make it, for a dry run: the template is text to the API server."""
+    made = template(cluster)
+    made["metadata"] = {**made["metadata"], "name": names.child(cluster.name, COMPONENT), "namespace": cluster.namespace}
+    return made
+
+
+def _base(cluster: ValidatedCluster) -> dict[str, Any]:
+    return {
+        "name": "base",
+        "image": cluster.image,
+        "imagePullPolicy": cluster.spec.image.pull_policy,
+        "env": airflow_env.of_task(cluster),
+        **airflow_env.env_from(cluster),
+        "resources": pods.resources("task", cluster.spec.pods.resources),
+        "securityContext": pods.container_security(AIRFLOW_UID, 0),
+        "volumeMounts": [*airflow_env.mounts(), *git_sync.mounts(cluster), storage.logs_mount()],
+    }

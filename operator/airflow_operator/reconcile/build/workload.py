@@ -1,0 +1,120 @@
+"""One Deployment for one component: what all of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_operator.airflow.releases import Component
+from airflow_operator.api.cluster import Component as Settings
+from airflow_operator.domain import labels, names
+from airflow_operator.domain.hashing import digest
+from airflow_operator.domain.manifest import Manifest
+from airflow_operator.reconcile import references
+from airflow_operator.reconcile.build import airflow_env, git_sync, meta, pods, storage
+from airflow_operator.reconcile.keys import Keys
+from airflow_operator.reconcile.validate import ValidatedCluster
+
+
+@dataclass(frozen=True)
+class Mounts:
+    """What a component has beside the common parts."""
+
+    volumes: tuple[dict[str, Any], ...] = ()
+    mounts: tuple[dict[str, Any], ...] = ()
+    init_containers: tuple[dict[str, Any], ...] = ()
+    sidecars: tuple[dict[str, Any], ...] = ()
+
+    def __add__(self, other: Mounts) -> Mounts:
+        """Both together."""
+        return Mounts(
+            self.volumes + other.volumes,
+            self.mounts + other.mounts,
+            self.init_containers + other.init_containers,
+            self.sidecars + other.sidecars,
+        )
+
+
+def workload(
+    cluster: ValidatedCluster,
+    keys: Keys,
+    facts: Component,
+    settings: Settings,
+    own: Mounts,
+    *,
+    lifecycle: dict[str, Any] | None = None,
+    available_first: bool = False,
+) -> Manifest:
+    """The Deployment of a component. `available_first`: a new pod serves before an old one goes."""
+    rolling = {"maxSurge": 1, "maxUnavailable": 0 if available_first else 1}
+    template = _template(cluster, keys, facts, settings, own, lifecycle)
+    made = meta.child(
+        cluster,
+        "apps/v1",
+        "Deployment",
+        facts.name,
+        spec={
+            "replicas": settings.replicas,
+            "selector": {"matchLabels": labels.selector(cluster.name, facts.name)},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": rolling},
+            "template": template,
+        },
+    )
+    made["metadata"]["annotations"] = {labels.TEMPLATE: digest(template)}
+    return made
+
+
+def _template(
+    cluster: ValidatedCluster, keys: Keys, facts: Component, settings: Settings, own: Mounts, lifecycle: dict[str, Any] | None
+) -> Manifest:
+    defaults = cluster.spec.pods
+    marks = labels.of_cluster(cluster.name, facts.name)
+    given = pods.merged_maps(defaults.labels, settings.labels)
+    notes = pods.merged_maps(defaults.annotations, settings.annotations)
+    spec: dict[str, Any] = {
+        "serviceAccountName": names.child(cluster.name, facts.name),
+        "automountServiceAccountToken": facts.name in ("api-server", "scheduler"),
+        # A Service named airflow-... would otherwise inject AIRFLOW_* variables.
+        "enableServiceLinks": False,
+        "securityContext": pods.airflow_security(),
+        "terminationGracePeriodSeconds": facts.grace,
+        "containers": [_container(cluster, facts, settings, own, lifecycle), *own.sidecars],
+        "volumes": [*airflow_env.volumes(cluster), *own.volumes, storage.logs_volume(cluster)],
+        **({"initContainers": list(own.init_containers)} if own.init_containers else {}),
+        **pods.pull_secrets(cluster.spec.image, cluster.spec.git_sync.image),
+        **pods.scheduling(defaults, settings),
+    }
+    return pods.pod(spec, {**given, **marks}, {**notes, labels.CHECKSUM: _checksum(cluster, keys, facts, settings)})
+
+
+def _container(
+    cluster: ValidatedCluster, facts: Component, settings: Settings, own: Mounts, lifecycle: dict[str, Any] | None
+) -> dict[str, Any]:
+    ports = [{"name": name, "containerPort": port} for name, port in facts.ports.items()]
+    return {
+        "name": facts.name,
+        "image": cluster.image,
+        "imagePullPolicy": cluster.spec.image.pull_policy,
+        "args": ["bash", "-c", f"exec airflow {facts.command}"],
+        "env": airflow_env.of_component(cluster, facts, settings),
+        **airflow_env.env_from(cluster),
+        **({"ports": ports} if ports else {}),
+        **{name: dict(probe) for name, probe in facts.probes.items()},
+        **({"lifecycle": lifecycle} if lifecycle else {}),
+        "resources": pods.resources(facts.name, cluster.spec.pods.resources, settings.resources),
+        "securityContext": pods.container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [*airflow_env.mounts(), *own.mounts, storage.logs_mount()],
+    }
+
+
+def _checksum(cluster: ValidatedCluster, keys: Keys, facts: Component, settings: Settings) -> str:
+    """Changes with any Secret or ConfigMap that this component was started with; without the cluster's key it says nothing."""
+    wanted = [reference for reference in references.of_spec(cluster.spec) if reference.field.startswith(("spec.env[", "spec.envFrom["))]
+    wanted += references.of_environment(settings.env, facts.name)
+    if facts.reads_dags:
+        for entry in cluster.spec.dags:
+            ref = entry.git.credentials_secret_ref if entry.git else None
+            username = git_sync.username_reference(cluster, ref.name) if ref else None
+            wanted += [username] if username else []
+    return keys.checksum([dict(keys.data), cluster.base.host, cluster.referenced_data(wanted)])

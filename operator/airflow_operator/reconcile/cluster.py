@@ -1,0 +1,109 @@
+"""The loop of an AirflowCluster as a sentence: observe, validate, plan, apply, report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_operator.domain.errors import InvalidSpec, Waiting
+from airflow_operator.domain.kinds import kind_of
+from airflow_operator.domain.manifest import dig, key_of
+from airflow_operator.reconcile.apply import Applied, Desired, apply
+from airflow_operator.reconcile.build.git_sync import webhook_token
+from airflow_operator.reconcile.observe import observe
+from airflow_operator.reconcile.plan import plan
+from airflow_operator.reconcile.prove import opaque_parts, prove_task_pod
+from airflow_operator.reconcile.report import report, unchanged_but
+from airflow_operator.reconcile.secrets import Kept, keep_admin, keep_keys
+from airflow_operator.reconcile.status import status, summary
+from airflow_operator.reconcile.types import Condition, LookAgain, SeenCluster, Step
+from airflow_operator.reconcile.validate import ValidatedCluster, validate
+
+if TYPE_CHECKING:
+    from airflow_operator.runtime.context import Context
+
+HEALTH_PERIOD = 2.0
+"""Seconds until Airflow's health is asked again while it is not what it should be."""
+
+STEADY_PERIOD = 30.0
+"""Seconds between two looks at the health of a cluster that is well."""
+
+
+async def reconcile_cluster(ctx: Context, namespace: str, name: str) -> LookAgain:
+    """Bring one AirflowCluster one step nearer to its declared state; safe to call at any moment."""
+    seen = await observe(ctx, namespace, name)
+    if seen is None or "deletionTimestamp" in seen.resource["metadata"]:
+        return LookAgain()
+    try:
+        cluster = validate(seen, ctx.settings.platform)
+        if cluster.spec.paused:
+            return await _paused(ctx, seen)
+        kept = await keep_keys(ctx.kube, cluster, seen)
+        admin = await keep_admin(ctx.kube, cluster, kept.keys, seen)
+        _expect_news(ctx, cluster, kept)
+        step = plan(cluster, kept.keys, admin, seen)
+        applied = await _carry_out(ctx, cluster, step, seen)
+    except (InvalidSpec, Waiting) as error:
+        return await _held(ctx, seen, error)
+    made = status(cluster, step, applied, seen, admin.secret if admin else "")
+    await report(ctx, seen.resource, made)
+    return _soonest(step.look_again, made["phase"], step)
+
+
+async def _carry_out(ctx: Context, cluster: ValidatedCluster, step: Step, seen: SeenCluster) -> Applied:
+    """Remove what must be gone first, then bring everything else to its desired state."""
+    opaque = opaque_parts(cluster.spec)
+    if opaque:
+        await prove_task_pod(ctx.kube, cluster, seen.children)
+    children = (*seen.children, *(item for item in seen.provisioning if item["kind"] != "Pod"))
+    live = {key_of(child): child for child in children}
+    for key in step.discard:
+        if key in live:
+            await ctx.kube.delete(kind_of(live[key]), key.namespace, key.name, uid=live[key]["metadata"]["uid"])
+    gone = set(step.discard)
+    remaining = [child for key, child in live.items() if key not in gone]
+    return await apply(ctx.kube, Desired(step.objects, step.keep, prove=opaque), remaining, owner=seen.resource)
+
+
+def _expect_news(ctx: Context, cluster: ValidatedCluster, kept: Kept) -> None:
+    for entry in cluster.spec.dags:
+        token = webhook_token(cluster.namespace, cluster.name, entry.name, kept.keys)
+        ctx.news.expect(cluster.namespace, cluster.name, entry.name, token)
+
+
+async def _held(ctx: Context, seen: SeenCluster, error: InvalidSpec | Waiting) -> LookAgain:
+    """Nothing is written but the status; what runs stays."""
+    waiting = isinstance(error, Waiting)
+    found = Condition(_concern(error), "False", error.reason, error.message, waiting=waiting and error.reason not in NEEDS_A_PERSON)
+    phase = "Waiting" if found.waiting else "Invalid" if not waiting else "Degraded"
+    last = dig(seen.resource, "status", default={})
+    await report(ctx, seen.resource, unchanged_but(last, [*summary([found]), found], phase))
+    return LookAgain(None if isinstance(error, InvalidSpec) else 30.0)
+
+
+NEEDS_A_PERSON = frozenset({"KeyLost", "KeyMalformed", "NameConflict"})
+
+
+def _concern(error: InvalidSpec | Waiting) -> str:
+    """The condition that a failure belongs to."""
+    if isinstance(error, InvalidSpec):
+        return "SpecValid"
+    if error.reason.startswith("Base"):
+        return "BaseReady"
+    if error.reason in ("KeyLost", "KeyMalformed"):
+        return "KeysAvailable"
+    return "ReferencesResolved"
+
+
+async def _paused(ctx: Context, seen: SeenCluster) -> LookAgain:
+    found = Condition("Paused", "True", "Paused", "spec.paused is true: nothing is changed until it is false. Airflow goes on.")
+    ready = Condition("Ready", "Unknown", "Paused", found.message)
+    idle = Condition("Progressing", "False", "Paused", found.message)
+    last = dig(seen.resource, "status", default={})
+    await report(ctx, seen.resource, unchanged_but(last, [ready, idle, found], "Paused"))
+    return LookAgain()
+
+
+def _soonest(wanted: LookAgain, phase: str, step: Step) -> LookAgain:
+    """While Airflow starts its health is asked often; a cluster that is well is looked at now and then."""
+    period = STEADY_PERIOD if phase == "Running" or step.stage else HEALTH_PERIOD
+    return LookAgain(period if wanted.after is None else min(wanted.after, period))

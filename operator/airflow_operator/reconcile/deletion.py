@@ -1,0 +1,122 @@
+"""What is done before a resource goes: nothing for Retain but letting go, everything for Delete, in an order that loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from airflow_operator.domain import labels
+from airflow_operator.domain.errors import InvalidSpec, Waiting
+from airflow_operator.domain.kinds import (
+    AIRFLOW_BASE,
+    JOB,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    SECRET,
+    STATEFUL_SET,
+    kind_of,
+)
+from airflow_operator.domain.manifest import Live, dig
+from airflow_operator.reconcile import evidence, keys
+from airflow_operator.reconcile.base import clusters_of
+from airflow_operator.reconcile.build import jobs
+from airflow_operator.reconcile.observe import lists, observe
+from airflow_operator.reconcile.report import report, unchanged_but
+from airflow_operator.reconcile.types import Condition, LookAgain, SeenCluster
+from airflow_operator.reconcile.validate import ValidatedCluster, validate
+
+if TYPE_CHECKING:
+    from airflow_operator.runtime.context import Context
+
+STEP = 1.0
+"""Seconds between two looks at something that is going."""
+
+
+async def delete_cluster(ctx: Context, namespace: str, name: str) -> LookAgain | None:
+    """One step of a cluster's deletion; None when the finalizer may go. Children with an owner reference go by garbage collection."""
+    seen = await observe(ctx, namespace, name)
+    if seen is None:
+        return None
+    policy = dig(seen.resource, "spec", "deletionPolicy", default="Retain")
+    again = await _drop_everything(ctx, seen) if policy == "Delete" else None
+    if again is None:
+        await _remove(ctx, (item for item in seen.provisioning if item["kind"] == "Job"))
+        ctx.references.set(namespace, name, ())
+        ctx.news.forget(namespace, name)
+    return again
+
+
+async def delete_base(ctx: Context, namespace: str, name: str) -> LookAgain | None:
+    """One step of a base's deletion. It waits while a cluster uses it, and says which."""
+    resource = await ctx.kube.get(AIRFLOW_BASE, namespace, name)
+    if resource is None:
+        return None
+    if users := await clusters_of(ctx, namespace, name):
+        message = f"The base is in use by AirflowCluster {', '.join(users[:10])}: it goes when they are gone."
+        found = [Condition("Ready", "False", "InUse", message), Condition("InUse", "True", "InUse", message)]
+        await report(ctx, resource, unchanged_but(dig(resource, "status"), found, "Deleting"))
+        raise Waiting("InUse", message)
+    if dig(resource, "spec", "deletionPolicy", default="Retain") != "Delete":
+        return None
+    children = await lists(ctx.kube, (STATEFUL_SET, POD, PERSISTENT_VOLUME_CLAIM, SECRET), namespace, f"{labels.BASE}={name}")
+    await _remove(ctx, (item for item in children if item["kind"] == "StatefulSet"))
+    if any(item["kind"] in ("StatefulSet", "Pod") for item in children):
+        return LookAgain(STEP)
+    await _remove(ctx, children)
+    return None
+
+
+async def _drop_everything(ctx: Context, seen: SeenCluster) -> LookAgain | None:
+    """Stop what uses the database, drop it, then remove keys and logs. A database that nobody serves any more is left, and said so."""
+    workloads = [item for item in seen.children if item["kind"] in ("Deployment", "StatefulSet")]
+    await _remove(ctx, workloads)
+    if workloads or any(_opens_database(pod) for pod in seen.pods):
+        return LookAgain(STEP)
+    try:
+        cluster: ValidatedCluster | None = validate(seen, ctx.settings.platform)
+    except (InvalidSpec, Waiting):
+        # The base is gone or going, or the spec cannot be read: there is no server to drop the database from.
+        cluster = None
+    if cluster is not None and not await _database_dropped(ctx, cluster, seen):
+        return LookAgain(STEP)
+    retained = [item for item in seen.children if item["kind"] in ("Secret", "PersistentVolumeClaim") and _is_retained(item)]
+    copies = [item for item in seen.provisioning if item["kind"] == "Secret"]
+    await _remove(ctx, [*retained, *copies])
+    return None
+
+
+async def _database_dropped(ctx: Context, cluster: ValidatedCluster, seen: SeenCluster) -> bool:
+    """Whether the Job that drops database and role has ended; makes it where it is missing."""
+    copy = next((item for item in seen.provisioning if item["kind"] == "Secret"), None)
+    if copy is None:
+        return True
+    try:
+        own = keys.read(copy)
+    except keys.Malformed:
+        return True
+    wanted = jobs.provision(cluster, own, "Deprovision")
+    found = evidence.read(seen.provisioning, [item for item in seen.provisioning if item["kind"] == "Pod"])
+    job = next((item for item in found if item.key.name == wanted["metadata"]["name"]), None)
+    if job is None:
+        if not cluster.base.server:
+            return True
+        await ctx.kube.apply(wanted)
+        return False
+    if job.state == "Failed" and not job.retry_in(seen.now):
+        await ctx.kube.delete(JOB, job.key.namespace, job.key.name, uid=job.uid)
+    return job.verdict == "Deprovisioned"
+
+
+def _opens_database(pod: Live) -> bool:
+    return dig(pod, "metadata", "labels", labels.COMPONENT) != "task" and dig(pod, "status", "phase") not in ("Succeeded", "Failed")
+
+
+def _is_retained(item: Live) -> bool:
+    return labels.RETAINED in dig(item, "metadata", "labels", default={})
+
+
+async def _remove(ctx: Context, items: Iterable[Live]) -> None:
+    for item in items:
+        meta = item["metadata"]
+        if "deletionTimestamp" not in meta and item["kind"] != "Pod":
+            await ctx.kube.delete(kind_of(item), meta["namespace"], meta["name"], uid=meta["uid"])

@@ -1,0 +1,101 @@
+"""What finished Jobs prove. A Job's result is the JSON that its container left as termination message."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from airflow_operator.domain import labels
+from airflow_operator.domain.kinds import GROUP
+from airflow_operator.domain.manifest import Live, ObjectKey, dig, key_of
+
+DATABASE = f"{GROUP}/database"
+IMAGE = f"{GROUP}/image"
+REQUEST = f"{GROUP}/request"
+"""Annotations of a Job: which database it spoke of, with which image, and what exactly it was asked."""
+
+RETRY_AFTER = timedelta(seconds=20)
+"""How long a failed Job is shown before it is tried again."""
+
+LAST_WORDS = 600
+"""Characters of a Job's last words that go into a condition."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One Job as the plan sees it."""
+
+    key: ObjectKey
+    uid: str
+    component: str
+    annotations: Mapping[str, str]
+    state: Literal["Running", "Done", "Failed", "Lost"]
+    """Running: also one that is being deleted, since its name is not free yet. Lost: it ended, but its result is gone with its pod."""
+    result: Mapping[str, Any]
+    ended: datetime | None
+
+    @property
+    def verdict(self) -> str:
+        """The `result` of its JSON, for instance Migrated."""
+        return str(self.result.get("result", ""))
+
+    @property
+    def last_words(self) -> str:
+        """Its message, cut to what a condition can hold."""
+        return str(self.result.get("message") or "The container ended without a message.")[-LAST_WORDS:]
+
+    def retry_in(self, now: datetime) -> float:
+        """Seconds until a failed Job may be made anew; 0 when it may be now."""
+        return max(0.0, ((self.ended or now) + RETRY_AFTER - now).total_seconds())
+
+
+def read(objects: Iterable[Live], pods: Iterable[Live]) -> tuple[Evidence, ...]:
+    """Every Job among `objects`, with the result that its pod left."""
+    by_job: dict[str, list[Live]] = {}
+    for pod in pods:
+        by_job.setdefault(dig(pod, "metadata", "labels", "batch.kubernetes.io/job-name", default=""), []).append(pod)
+    return tuple(_evidence(job, by_job.get(job["metadata"]["name"], [])) for job in objects if job["kind"] == "Job")
+
+
+def _evidence(job: Live, pods: list[Live]) -> Evidence:
+    meta = job["metadata"]
+    conditions = {c["type"]: c for c in dig(job, "status", "conditions", default=[]) if c.get("status") == "True"}
+    end = conditions.get("Complete") or conditions.get("Failed")
+    result = _result(pods)
+    if end is None or "deletionTimestamp" in meta:
+        state: Literal["Running", "Done", "Failed", "Lost"] = "Running"
+    elif end["type"] == "Failed":
+        state, result = "Failed", result or {"message": end.get("message", "")}
+    else:
+        state = "Done" if result else "Lost"
+    return Evidence(
+        key=key_of(job),
+        uid=meta["uid"],
+        component=dig(meta, "labels", labels.COMPONENT, default=""),
+        annotations=meta.get("annotations") or {},
+        state=state,
+        result=result,
+        ended=_time(end.get("lastTransitionTime")) if end else None,
+    )
+
+
+def _result(pods: list[Live]) -> Mapping[str, Any]:
+    """The result of the newest pod that ended; a plain text message becomes {"message": ...}."""
+    ended = [
+        (pod["metadata"].get("creationTimestamp", ""), dig(status, "state", "terminated", "message", default=""))
+        for pod in pods
+        for status in dig(pod, "status", "containerStatuses", default=[])
+    ]
+    message = max(ended, default=("", ""))[1]
+    try:
+        parsed = json.loads(message)
+    except ValueError:
+        return {"message": message.strip()} if message.strip() else {}
+    return parsed if isinstance(parsed, dict) else {"message": message}
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

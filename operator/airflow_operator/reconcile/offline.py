@@ -1,0 +1,78 @@
+"""Every manifest of a resource without a cluster: for `render`, for reviews and for golden tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from airflow_operator.airflow.releases import release_of
+from airflow_operator.api import AirflowBaseSpec, parse_base, parse_cluster
+from airflow_operator.domain import names
+from airflow_operator.domain.manifest import Live, Manifest
+from airflow_operator.reconcile import keys, plan, references
+from airflow_operator.reconcile.build import jobs, postgres
+from airflow_operator.reconcile.keys import Keys
+from airflow_operator.reconcile.types import Platform
+from airflow_operator.reconcile.validate import POSTGRES_PORT, BaseAccess, ValidatedCluster
+
+UID = "00000000-0000-0000-0000-000000000000"
+PLATFORM = Platform("ghcr.io/airflow-operator/airflow-operator:0.1.0", "http://airflow-operator.airflow-operator.svc:8090")
+
+STAND_IN = Keys(
+    {
+        keys.FERNET: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        keys.API_SECRET: "0" * 64,
+        # A private key that is a key in form only: 32 bytes of zero.
+        keys.JWT_PRIVATE: f"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEI{'A' * 43}\n-----END PRIVATE KEY-----\n",
+        keys.CHECKSUM: "0" * 64,
+        keys.DATABASE_PASSWORD: "generated-in-the-cluster",
+        keys.KEY_ID: UID,
+    }
+)
+"""In the place of the keys that the operator generates in the cluster."""
+
+
+def render(documents: Iterable[dict[str, Any]]) -> list[Manifest]:
+    """The manifests of every AirflowBase and AirflowCluster among the documents, in the order in which they are applied."""
+    found = [document for document in documents if document]
+    bases = {document["metadata"]["name"]: document for document in found if document.get("kind") == "AirflowBase"}
+    made: list[Manifest] = []
+    for base in bases.values():
+        made += _of_base(base)
+    for document in found:
+        if document.get("kind") == "AirflowCluster":
+            made += _of_cluster(document, bases)
+    return made
+
+
+def _of_base(document: Live) -> list[Manifest]:
+    meta = document["metadata"]
+    return postgres.postgres(meta["name"], meta.get("namespace", "default"), UID, parse_base(document).spec)
+
+
+def _of_cluster(document: dict[str, Any], bases: dict[str, dict[str, Any]]) -> list[Manifest]:
+    cluster = cluster_of(document, bases)
+    wanted = [*plan.prerequisites(cluster, STAND_IN), jobs.provision(cluster, STAND_IN)]
+    wanted += [jobs.check(cluster, "1/1"), jobs.migrate(cluster, "1/1", UID, '"Empty"')]
+    admin = cluster.spec.auth.fab.admin if cluster.spec.auth.fab else None
+    if admin and admin.enabled:
+        wanted.append(jobs.users(cluster, "1/1", admin.secret_ref.name if admin.secret_ref else names.admin(cluster.name), ""))
+    return [*wanted, *plan.components(cluster, STAND_IN)]
+
+
+def cluster_of(document: dict[str, Any], bases: dict[str, dict[str, Any]]) -> ValidatedCluster:
+    """A cluster as it is built where its base and everything that it refers to exist."""
+    spec = parse_cluster(document).spec
+    meta = document["metadata"]
+    namespace = meta.get("namespace", "default")
+    name = spec.base_ref.name
+    base_spec = parse_base(bases[name]).spec if name in bases else AirflowBaseSpec.model_validate({"database": {"postgres": {}}})
+    access = BaseAccess(
+        name, namespace, True, "", f"{names.postgres(name)}.{namespace}.svc", POSTGRES_PORT, names.postgres(name), UID, base_spec
+    )
+    found = {(item.kind, item.name): _stand_in(item.kind, item.name) for item in references.of_spec(spec)}
+    return ValidatedCluster(meta["name"], namespace, UID, UID, spec, release_of(spec.version), access, PLATFORM, found)
+
+
+def _stand_in(kind: str, name: str) -> Live:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "data": {"username": "", "password": ""}}

@@ -1,0 +1,221 @@
+"""What may be done now, what is held back and why: a pure function of what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from airflow_operator.domain import labels
+from airflow_operator.domain.kinds import CHILD_KINDS
+from airflow_operator.domain.manifest import Live, Manifest, ObjectKey, dig, key_of
+from airflow_operator.reconcile import evidence, rollout, schema
+from airflow_operator.reconcile.build import config, jobs, rbac, secrets, services, storage, task_pods
+from airflow_operator.reconcile.build.components import COMPONENTS
+from airflow_operator.reconcile.evidence import Evidence
+from airflow_operator.reconcile.keys import Keys
+from airflow_operator.reconcile.schema import Provisioned, Schema
+from airflow_operator.reconcile.types import Condition, LookAgain, SeenCluster, Step
+from airflow_operator.reconcile.validate import ValidatedCluster
+
+_RANK = {(kind.api_version, kind.kind): rank for rank, kind in enumerate(CHILD_KINDS)}
+WORKLOADS = ("Deployment", "StatefulSet")
+
+
+@dataclass(frozen=True)
+class Admin:
+    """The administrator's Secret, as far as it is known; `version` is a digest of its content under the cluster's key."""
+
+    secret: str
+    version: str
+
+
+def plan(cluster: ValidatedCluster, keys: Keys, admin: Admin | None, seen: SeenCluster) -> Step:
+    """The next step: database, then schema, then components; what runs is left alone until its turn comes."""
+    live = {key_of(child): child for child in seen.children}
+    found = evidence.read(seen.provisioning, [item for item in seen.provisioning if item["kind"] == "Pod"])
+    base = _base_ready(cluster)
+    database = _database(cluster, keys, found, seen)
+    if database.provisioned is None:
+        job = [jobs.provision(cluster, keys)] if database.wanted else []
+        return _step(cluster, keys, seen, job, (base, database.finding), stage="Provisioning", database=database)
+    own = evidence.read(seen.children, seen.pods)
+    state = schema.decide(own, database.provisioned, cluster.image, seen.now)
+    current = state.state == "Current"
+    migrated = Condition(
+        "MigrationsApplied", "True" if current else "False", state.reason, state.message, waiting=not current and state.state != "Hold"
+    )
+    findings = (base, database.finding, migrated)
+    if state.state != "Current":
+        return _before_components(cluster, keys, seen, database, state, findings)
+    user_jobs, user_finding, user_keep, user_discard = _users(cluster, database.provisioned.identity, admin, own, seen)
+    now, held = rollout.in_order(components(cluster, keys), live)
+    return _step(
+        cluster,
+        keys,
+        seen,
+        [*user_jobs, *now],
+        (*findings, *user_finding),
+        keep=[*state.keep, *user_keep, *held],
+        discard=user_discard,
+        database=database,
+        look_again=2.0 if held else None,
+    )
+
+
+def components(cluster: ValidatedCluster, keys: Keys) -> list[Manifest]:
+    """The workloads, in the order of a rolling change."""
+    return [build(cluster, keys) for build in COMPONENTS]
+
+
+def prerequisites(cluster: ValidatedCluster, keys: Keys) -> list[Manifest]:
+    """All that the workloads and Jobs refer to."""
+    claim = storage.logs_claim(cluster)
+    return [
+        *rbac.service_accounts(cluster),
+        *rbac.role_bindings(cluster),
+        secrets.connection(cluster, keys),
+        config.airflow_cfg(cluster),
+        config.jwks(cluster, keys),
+        config.probes(cluster),
+        jobs.scripts(cluster),
+        task_pods.template_config_map(cluster),
+        *([claim] if claim else []),
+        services.api_server(cluster),
+        services.triggerer(cluster),
+    ]
+
+
+@dataclass(frozen=True)
+class _Database:
+    finding: Condition
+    provisioned: Provisioned | None = None
+    wanted: bool = False
+    """The provision Job is to be made."""
+    keep: tuple[ObjectKey, ...] = ()
+    discard: tuple[ObjectKey, ...] = ()
+    retry_in: float | None = None
+
+
+def _base_ready(cluster: ValidatedCluster) -> Condition:
+    if cluster.base.ready:
+        return Condition("BaseReady", "True", "Ready", f"AirflowBase {cluster.base.name} is ready.")
+    message = f"AirflowBase {cluster.base.name} is not ready: {cluster.base.message}"
+    return Condition("BaseReady", "False", "BaseNotReady", message, waiting=True)
+
+
+def _database(cluster: ValidatedCluster, keys: Keys, found: Sequence[Evidence], seen: SeenCluster) -> _Database:
+    name = jobs.provision_name(cluster, keys.key_id)
+    job = next((item for item in found if item.key.name == name), None)
+    if job is None:
+        if not cluster.base.ready:
+            return _Database(_database_finding("WaitingForBase", "The database is made once the base is ready."))
+        return _Database(_database_finding("Provisioning", "The database is being made."), wanted=True)
+    if job.state == "Running":
+        return _Database(_database_finding("Provisioning", "The database is being made."), keep=(job.key,))
+    if job.state == "Lost":
+        return _Database(_database_finding("Provisioning", "The database is being looked at again."), discard=(job.key,))
+    if job.verdict == "Provisioned":
+        identity = f"{job.result.get('systemIdentifier')}/{job.result.get('oid')}"
+        provisioned = Provisioned(job, identity, empty=bool(job.result.get("empty")))
+        ready = Condition("DatabaseReady", "True", "Provisioned", f"Database {cluster.database} is there.")
+        return _Database(ready, provisioned, keep=(job.key,))
+    if job.state == "Failed" or job.verdict == "Failed":
+        wait = job.retry_in(seen.now)
+        failed = Condition("DatabaseReady", "False", "ProvisioningFailed", f"The database could not be made: {job.last_words}")
+        return _Database(failed, keep=(job.key,) if wait else (), discard=() if wait else (job.key,), retry_in=wait or None)
+    return _Database(Condition("DatabaseReady", "False", job.verdict, job.last_words), keep=(job.key,))
+
+
+def _database_finding(reason: str, message: str) -> Condition:
+    return Condition("DatabaseReady", "False", reason, message, waiting=True)
+
+
+def _before_components(
+    cluster: ValidatedCluster, keys: Keys, seen: SeenCluster, database: _Database, state: Schema, findings: tuple[Condition, ...]
+) -> Step:
+    """The schema is not the image's: look, or stop all that opens the database and migrate."""
+    made: list[Manifest] = []
+    discard = list(state.discard)
+    keep = list(state.keep)
+    provisioned = database.provisioned
+    assert provisioned is not None
+    workloads = [child for child in seen.children if child["kind"] in WORKLOADS]
+    if state.state == "Check" and not state.discard:
+        made = [jobs.check(cluster, provisioned.identity)]
+    if state.state == "Migrate":
+        if state.expect != '"Empty"' and (workloads or _component_pods(seen)):
+            # The evidence stays until everything that opens the database has stopped.
+            keep, discard = [*keep, *discard], [key_of(child) for child in workloads]
+            stop = Condition("MigrationsApplied", "False", "Stopping", "Airflow is being stopped for the migration.", waiting=True)
+            return _step(cluster, keys, seen, [], (*findings[:-1], stop), stage="Migrating", keep=keep, discard=discard, database=database)
+        made = [jobs.migrate(cluster, provisioned.identity, state.asked_by, state.expect)]
+    stage = "Migrating" if state.state != "Hold" else ""
+    return _step(cluster, keys, seen, made, findings, stage=stage, keep=keep, discard=discard, database=database, look_again=state.retry_in)
+
+
+def _component_pods(seen: SeenCluster) -> list[Live]:
+    ours = {"api-server", "scheduler", "dag-processor", "triggerer"}
+    return [pod for pod in seen.pods if dig(pod, "metadata", "labels", labels.COMPONENT) in ours]
+
+
+def _users(
+    cluster: ValidatedCluster, identity: str, admin: Admin | None, own: Sequence[Evidence], seen: SeenCluster
+) -> tuple[list[Manifest], tuple[Condition, ...], list[ObjectKey], list[ObjectKey]]:
+    """The administrator's Job beside the components: what to make, what to say, what to keep and what to discard."""
+    if admin is None:
+        return [], (), [], []
+    wanted = jobs.users(cluster, identity, admin.secret, admin.version)
+    job = next((item for item in own if item.key == key_of(wanted)), None)
+    making = Condition("AdminUserReady", "False", "Creating", "The administrator is being made.", waiting=True)
+    if job is None:
+        return [wanted], (making,), [], []
+    if job.state == "Running":
+        return [], (making,), [job.key], []
+    if job.verdict in ("Created", "Updated", "Unchanged"):
+        ready = Condition("AdminUserReady", "True", "Ready", f"Secret {admin.secret} holds the administrator's user name and password.")
+        return [], (ready,), [job.key], []
+    failed = Condition("AdminUserReady", "False", "Failed", f"The administrator could not be made: {job.last_words}")
+    again = job.state == "Lost" or not job.retry_in(seen.now)
+    return [], (failed,), [] if again else [job.key], [job.key] if again else []
+
+
+def _step(
+    cluster: ValidatedCluster,
+    keys: Keys,
+    seen: SeenCluster,
+    made: Sequence[Manifest],
+    findings: tuple[Condition, ...],
+    *,
+    stage: str = "",
+    keep: Sequence[ObjectKey] = (),
+    discard: Sequence[ObjectKey] = (),
+    database: _Database,
+    look_again: float | None = None,
+) -> Step:
+    wanted = sorted([*prerequisites(cluster, keys), *made], key=lambda item: _RANK[item["apiVersion"], item["kind"]])
+    building = {key_of(item) for item in wanted}
+    workloads = [child for child in seen.children if child["kind"] in WORKLOADS]
+    left = {key_of(child) for child in workloads} if stage or not made else set()
+    kept = {*keep, *database.keep, *left, *_in_use(seen)} - building
+    delays = [delay for delay in (look_again, database.retry_in, _next_retry(findings)) if delay is not None]
+    return Step(
+        objects=tuple(wanted),
+        keep=frozenset(kept - set(discard)),
+        discard=tuple(dict.fromkeys([*database.discard, *discard])),
+        findings=findings,
+        stage=stage,
+        look_again=LookAgain(min(delays) + 0.5 if delays else None),
+    )
+
+
+def _next_retry(findings: tuple[Condition, ...]) -> float | None:
+    """A fault is looked at again without being woken."""
+    return 20.0 if any(item.status == "False" and not item.waiting for item in findings) else None
+
+
+def _in_use(seen: SeenCluster) -> set[ObjectKey]:
+    """ConfigMaps that a pod, or a workload that makes pods, still refers to."""
+    templates = [dig(child, "spec", "template", "spec") for child in seen.children if child["kind"] in (*WORKLOADS, "Job")]
+    specs = [*templates, *(pod.get("spec") for pod in seen.pods)]
+    used = {dig(volume, "configMap", "name") for spec in specs for volume in dig(spec, "volumes", default=[])}
+    return {key_of(child) for child in seen.children if child["kind"] == "ConfigMap" and child["metadata"]["name"] in used}

@@ -1,0 +1,66 @@
+"""The Secrets and ConfigMaps that a spec names, and who consumes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_operator.api import AirflowClusterSpec
+
+GIT_TOKEN = "token"
+GIT_PASSWORD = "password"
+GIT_USERNAME = "username"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One place of the spec that names a Secret or ConfigMap; `key` is empty where all of it is meant."""
+
+    field: str
+    kind: str
+    name: str
+    key: str = ""
+    optional: bool = False
+
+
+COMPONENT_FIELDS = ("api_server", "scheduler", "dag_processor", "triggerer")
+
+
+def of_spec(spec: AirflowClusterSpec) -> tuple[Reference, ...]:
+    """Every reference of a spec, in its order."""
+    found = [*of_environment(spec.env, "spec.env"), *_of_env_from(spec.env_from, "spec.envFrom")]
+    for attribute in COMPONENT_FIELDS:
+        field = _camel(attribute)
+        found += of_environment(getattr(spec, attribute).env, f"spec.{field}.env")
+    for entry in spec.dags:
+        if entry.git and entry.git.credentials_secret_ref:
+            field = f"spec.dags[{entry.name}].git.credentialsSecretRef"
+            found.append(Reference(field, "Secret", entry.git.credentials_secret_ref.name))
+    admin = spec.auth.fab.admin if spec.auth.fab else None
+    if admin and admin.enabled and admin.secret_ref:
+        found += [Reference("spec.auth.fab.admin.secretRef", "Secret", admin.secret_ref.name, key) for key in ("username", "password")]
+    return tuple(found)
+
+
+def of_environment(env: Iterable[Any], field: str) -> Iterator[Reference]:
+    """References of a list of environment variables."""
+    for variable in env:
+        source = variable.value_from
+        if source is None:
+            continue
+        for kind, ref in (("Secret", source.secret_key_ref), ("ConfigMap", source.config_map_key_ref)):
+            if ref is not None:
+                yield Reference(f"{field}[{variable.name}]", kind, ref.name, ref.key, bool(ref.optional))
+
+
+def _of_env_from(sources: Iterable[Any], field: str) -> Iterator[Reference]:
+    for index, source in enumerate(sources):
+        for kind, ref in (("Secret", source.secret_ref), ("ConfigMap", source.config_map_ref)):
+            if ref is not None:
+                yield Reference(f"{field}[{index}]", kind, ref.name, "", bool(ref.optional))
+
+
+def _camel(attribute: str) -> str:
+    head, *rest = attribute.split("_")
+    return head + "".join(part.title() for part in rest)

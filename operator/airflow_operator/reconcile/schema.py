@@ -1,0 +1,112 @@
+"""Is the database's schema the one of the image? Decided anew each time from the Jobs that can prove it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from airflow_operator.domain.manifest import ObjectKey
+from airflow_operator.reconcile.evidence import DATABASE, IMAGE, Evidence
+
+
+@dataclass(frozen=True)
+class Provisioned:
+    """What the provision Job answered of a database that exists."""
+
+    job: Evidence
+    identity: str
+    """Server's system identifier and the database's OID: another server or a re-created database is another identity."""
+    empty: bool
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What to do next about the schema."""
+
+    state: Literal["Current", "Check", "Migrate", "Wait", "Hold"]
+    """Check and Migrate ask for a Job; Wait has one running; Hold waits for a person or for the time of a retry."""
+    reason: str
+    message: str
+    keep: tuple[ObjectKey, ...] = ()
+    discard: tuple[ObjectKey, ...] = ()
+    """Evidence that is used up; gone before the next Job is made."""
+    asked_by: str = ""
+    """UID of the Job whose answer asks for this migration; it names the migrate Job."""
+    expect: str = ""
+    """The state that the migrate Job must still find, as JSON."""
+    retry_in: float | None = None
+
+
+def decide(jobs: Sequence[Evidence], provisioned: Provisioned, image: str, now: datetime) -> Schema:
+    """The next step towards a schema that `image` can work with.
+
+    A check's answer is used for one decision only: it goes before the migration that it asked for is made, and the migration
+    verifies once more that the database is what the check saw. Until then every migration is kept: it shows that the database
+    is no longer as empty as the provision Job found it.
+    """
+    migrations = [job for job in jobs if job.component == "migrate"]
+    schema = _decide(jobs, migrations, provisioned, image, now)
+    return replace(schema, keep=tuple(dict.fromkeys((*schema.keep, *(k for k in _keys(migrations) if k not in schema.discard)))))
+
+
+def _decide(jobs: Sequence[Evidence], migrations: Sequence[Evidence], provisioned: Provisioned, image: str, now: datetime) -> Schema:
+    running = [job for job in migrations if job.state == "Running"]
+    if running:
+        return Schema("Wait", "Migrating", "The database is being migrated.", keep=_keys(running))
+    ours = [job for job in jobs if _speaks_of(job, provisioned.identity, image)]
+    checks = [job for job in ours if job.component == "check"]
+    finished = [job for job in ours if job.component == "migrate"]
+    for job in finished:
+        if job.verdict == "Migrated":
+            return Schema("Current", "UpToDate", "The database has the schema of this image.", keep=(job.key,))
+        return _after_failure(job, now)
+    if checks:
+        return _after_check(checks[0], [*checks, *migrations], now)
+    if provisioned.empty and not migrations:
+        return Schema(
+            "Migrate", "Migrating", "The empty database is being given its schema.", asked_by=provisioned.job.uid, expect='"Empty"'
+        )
+    return Schema("Check", "Checking", "The database's schema is compared with the image's.")
+
+
+def _after_failure(job: Evidence, now: datetime) -> Schema:
+    """A migration that failed is shown, then judged again by a new check: PostgreSQL rolled it back whole."""
+    if job.verdict == "Stale" or job.state == "Lost":
+        return Schema("Check", "Checking", "The database's schema is compared with the image's.", discard=(job.key,))
+    wait = job.retry_in(now)
+    if wait:
+        return Schema("Hold", "MigrationFailed", f"The migration failed: {job.last_words}", keep=(job.key,), retry_in=wait)
+    return Schema("Check", "MigrationFailed", f"The migration failed and is tried again: {job.last_words}", discard=(job.key,))
+
+
+def _after_check(check: Evidence, spent: Sequence[Evidence], now: datetime) -> Schema:
+    if check.state == "Running":
+        return Schema("Wait", "Checking", "The database's schema is compared with the image's.", keep=(check.key,))
+    if check.verdict == "Current":
+        return Schema("Current", "UpToDate", "The database has the schema of this image.", keep=(check.key,))
+    if check.verdict in ("Behind", "Empty"):
+        expect = json.dumps("Empty" if check.verdict == "Empty" else check.result.get("database"), sort_keys=True)
+        return Schema("Migrate", "Migrating", "The database is being migrated.", discard=_keys(spent), asked_by=check.uid, expect=expect)
+    if check.verdict == "Unknown":
+        found = json.dumps(check.result.get("database"), sort_keys=True)
+        message = f"The database has a schema that this image does not know ({found}). Use the image that made it, or a newer one."
+        return Schema("Hold", "UnknownRevision", message, keep=(check.key,))
+    if check.verdict == "WrongVersion":
+        found = check.result.get("airflowVersion", "another version")
+        message = f"The image holds Airflow {found}. Set spec.version to it, or spec.image to an image of the version declared."
+        return Schema("Hold", "WrongVersion", message, keep=(check.key,))
+    if wait := check.retry_in(now):
+        return Schema("Hold", "CheckFailed", f"The schema could not be read: {check.last_words}", keep=(check.key,), retry_in=wait)
+    message = f"The schema could not be read and is looked at again: {check.last_words}"
+    return Schema("Check", "CheckFailed", message, discard=(check.key,))
+
+
+def _speaks_of(job: Evidence, identity: str, image: str) -> bool:
+    return job.annotations.get(DATABASE) == identity and job.annotations.get(IMAGE) == image
+
+
+def _keys(jobs: Sequence[Evidence]) -> tuple[ObjectKey, ...]:
+    return tuple(job.key for job in jobs)

@@ -1,0 +1,122 @@
+"""Secrets that are made once: keys, their copy, the administrator's password. Nothing here is ever overwritten."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_operator.domain import labels, names
+from airflow_operator.domain.errors import Waiting
+from airflow_operator.domain.manifest import Live, Manifest, dig
+from airflow_operator.kube.errors import AlreadyExists
+from airflow_operator.reconcile import evidence, keys
+from airflow_operator.reconcile.keys import Keys, Malformed
+from airflow_operator.reconcile.plan import Admin
+from airflow_operator.reconcile.types import SeenCluster
+from airflow_operator.reconcile.validate import ValidatedCluster
+
+if TYPE_CHECKING:
+    from airflow_operator.kube.protocol import Kube
+
+ADMIN_USER = "admin"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The cluster's keys, and whether the Secret that its pods read is there."""
+
+    keys: Keys
+    in_place: bool
+
+
+async def keep_keys(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) -> Kept:
+    """Find the keys, restore the Secret or its copy where one is gone, generate them only for a database that never was.
+
+    Raises Waiting, reason KeyMalformed or KeyLost, when a person has to help.
+    """
+    own = secret(seen.children, names.keys(cluster.name))
+    copy = secret(seen.provisioning, names.keys_copy(cluster.namespace, cluster.name))
+    found = own or copy
+    if found is None:
+        found = await _generate(kube, cluster, seen)
+        copy = found
+    try:
+        usable = keys.read(found)
+    except Malformed as error:
+        name = found["metadata"]["name"]
+        message = f"Secret {name} cannot be used: {error}. Put the right value back; nothing is changed until then."
+        raise Waiting("KeyMalformed", message) from None
+    if copy is None:
+        await _create(kube, _copy(cluster, usable.data))
+    if own is None and _provisioned(seen):
+        await _create(kube, keys.secret_of(cluster.name, cluster.namespace, usable.data))
+        return Kept(usable, in_place=True)
+    return Kept(usable, in_place=own is not None)
+
+
+async def keep_admin(kube: Kube, cluster: ValidatedCluster, own: Keys, seen: SeenCluster) -> Admin | None:
+    """The administrator's Secret: the user's own, or one that is generated once; None where none is wanted."""
+    settings = cluster.spec.auth.fab.admin if cluster.spec.auth.fab else None
+    if settings is None or not settings.enabled:
+        return None
+    if settings.secret_ref:
+        data = dig(cluster.references[("Secret", settings.secret_ref.name)], "data", default={})
+        return Admin(settings.secret_ref.name, own.checksum(dict(data)))
+    name = names.admin(cluster.name)
+    found = secret(seen.children, name)
+    if found is None:
+        found = await _create(kube, _generated_admin(cluster, name))
+    return Admin(name, own.checksum(dict(dig(found, "data", default={}))))
+
+
+def secret(objects: tuple[Live, ...], name: str) -> Live | None:
+    """The Secret of that name among the objects."""
+    return next((item for item in objects if item["kind"] == "Secret" and item["metadata"]["name"] == name), None)
+
+
+async def _generate(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) -> Live:
+    """Fresh keys begin as the copy beside the base; the provision Job then binds them to the database that it makes."""
+    jobs = evidence.read(seen.provisioning, [item for item in seen.provisioning if item["kind"] == "Pod"])
+    if any(job.verdict in ("Provisioned", "KeyMismatch") for job in jobs):
+        message = (
+            f"The database {cluster.database} exists, but its keys are gone: Secret {names.keys(cluster.name)} and its copy. "
+            "Put the Secret back from a backup; new keys could not read what the old ones encrypted."
+        )
+        raise Waiting("KeyLost", message)
+    return await _create(kube, _copy(cluster, keys.generate()))
+
+
+def _provisioned(seen: SeenCluster) -> bool:
+    jobs = evidence.read(seen.provisioning, [item for item in seen.provisioning if item["kind"] == "Pod"])
+    return any(job.verdict == "Provisioned" for job in jobs)
+
+
+def _copy(cluster: ValidatedCluster, data: Mapping[str, str]) -> Manifest:
+    return keys.copy_of(cluster.name, cluster.namespace, cluster.base.name, cluster.base.namespace, data)
+
+
+def _generated_admin(cluster: ValidatedCluster, name: str) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name,
+            "namespace": cluster.namespace,
+            "labels": labels.retained(labels.of_cluster(cluster.name, "admin")),
+            "annotations": dict(labels.KEPT_BY_ARGO_CD),
+        },
+        "type": "kubernetes.io/basic-auth",
+        "data": keys.encode({"username": ADMIN_USER, "password": secrets.token_urlsafe(18)}),
+    }
+
+
+async def _create(kube: Kube, manifest: Manifest) -> Live:
+    """Create a Secret; one of the same name that is not ours is never touched."""
+    try:
+        return await kube.create(manifest)
+    except AlreadyExists:
+        name = manifest["metadata"]["name"]
+        message = f"Secret {name} exists and is not this cluster's: rename or remove it, or name the AirflowCluster differently."
+        raise Waiting("NameConflict", message) from None

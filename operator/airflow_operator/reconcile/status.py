@@ -1,0 +1,195 @@
+"""The status of an AirflowCluster: a pure function of what is declared, what was done and what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from airflow_operator.domain import labels, names
+from airflow_operator.domain.manifest import Live, ObjectKey, dig
+from airflow_operator.reconcile import dags, rollout
+from airflow_operator.reconcile.apply import Applied
+from airflow_operator.reconcile.types import Condition, SeenCluster, Step
+from airflow_operator.reconcile.validate import ValidatedCluster
+from airflow_operator.reconcile.workloads import availability, pods_of
+
+MESSAGE_LIMIT = 1024
+
+AVAILABLE = {
+    "api-server": ("ApiServerAvailable", "API server"),
+    "scheduler": ("SchedulersAvailable", "scheduler"),
+    "dag-processor": ("DagProcessorAvailable", "dag-processor"),
+    "triggerer": ("TriggererAvailable", "triggerer"),
+}
+
+
+def conditions(cluster: ValidatedCluster, step: Step, applied: Applied, seen: SeenCluster) -> list[Condition]:
+    """One condition a concern, then Ready, Progressing and Degraded made of them."""
+    found = list(step.findings)
+    if not step.stage:
+        found += _running(cluster, step, applied, seen)
+    found.append(_logs(cluster))
+    if applied.refused:
+        first = applied.refused[0]
+        found.append(Condition("ObjectsApplied", "False", first.reason, f"{first.key}: {first.message}"))
+    return found
+
+
+def _running(cluster: ValidatedCluster, step: Step, applied: Applied, seen: SeenCluster) -> list[Condition]:
+    workloads = workloads_of(cluster, applied.live, seen)
+    made = []
+    for facts in cluster.release.components:
+        name, title = AVAILABLE[facts.name]
+        live = workloads.get(facts.name)
+        held = live is not None and _key(live) in step.keep
+        pods = pods_of(seen.pods, facts.name)
+        if facts.reads_dags and live is not None and not held:
+            live = _without_git_sync(live, pods)
+        made.append(availability(name, title, live, pods, held=held))
+    commits = dags.known_commits(seen.commits, dig(seen.resource, "status", default={}))
+    synced = dags.synced(cluster.spec, pods_of(seen.pods, "dag-processor"), commits)
+    return [*made, *([synced] if synced else []), _healthy(cluster, seen)]
+
+
+def summary(found: Sequence[Condition]) -> list[Condition]:
+    """Ready, Progressing and Degraded from the conditions of the single concerns."""
+    faults = [item for item in found if item.status == "False" and not item.waiting and item.type not in ADVISORY]
+    waits = [item for item in found if item.status != "True" and item.waiting and item.type not in ADVISORY]
+    unknown = [item for item in found if item.status == "Unknown" and not item.waiting and item.type not in ADVISORY]
+    first = next(iter([*faults, *waits, *unknown]), None)
+    if first is None:
+        ready = Condition("Ready", "True", "Ready", "Airflow is healthy and in its declared state.")
+    else:
+        ready = Condition("Ready", "False" if first.status == "False" else "Unknown", first.reason, first.message)
+    busy = waits[0] if waits else None
+    return [
+        ready,
+        Condition("Progressing", "True", busy.reason, busy.message)
+        if busy
+        else Condition("Progressing", "False", "Settled", "Nothing is under way."),
+        Condition("Degraded", "True", faults[0].reason, faults[0].message)
+        if faults
+        else Condition("Degraded", "False", "AsExpected", "Nothing is wrong."),
+    ]
+
+
+ADVISORY = frozenset({"TaskLogsPersistent"})
+"""Conditions that tell of a choice, not of a fault."""
+
+
+def phase(step: Step | None, found: Sequence[Condition]) -> str:
+    """The state in one word."""
+    ready, progressing, degraded = (next(item for item in found if item.type == name) for name in ("Ready", "Progressing", "Degraded"))
+    if ready.status == "True":
+        return "Running"
+    if degraded.status == "True":
+        return "Degraded"
+    if step and step.stage:
+        return step.stage
+    return "Progressing" if progressing.status == "True" else "Unknown"
+
+
+def status(cluster: ValidatedCluster, step: Step, applied: Applied, seen: SeenCluster, admin_secret: str) -> dict[str, Any]:
+    """The whole status but for the conditions' times, which `stamped` adds."""
+    found = conditions(cluster, step, applied, seen)
+    every = [*summary(found), *found]
+    workloads = workloads_of(cluster, applied.live, seen)
+    rows = [_row(facts.name, workloads.get(facts.name), cluster) for facts in cluster.release.components]
+    scheduler = next(row for row in rows if row["name"] == "scheduler")
+    commits = dags.known_commits(seen.commits, dig(seen.resource, "status", default={}))
+    made: dict[str, Any] = {
+        "phase": phase(step, every),
+        "conditions": every,
+        "version": cluster.spec.version,
+        "executor": ",".join(cluster.spec.executors),
+        "schedulers": f"{scheduler['ready']}/{scheduler['desired']}",
+        "components": rows,
+        "dags": dags.table(cluster.spec, commits),
+        "url": f"http://{names.api_server(cluster.name)}.{cluster.namespace}.svc:8080",
+        "scheduler": {
+            "replicas": int(dig(workloads.get("scheduler"), "status", "replicas", default=0)),
+            "selector": ",".join(f"{key}={value}" for key, value in sorted(labels.selector(cluster.name, "scheduler").items())),
+        },
+    }
+    if admin_secret:
+        made["auth"] = {"adminSecretRef": {"name": admin_secret}}
+    return {key: value for key, value in made.items() if value not in ([], None)}
+
+
+def stamped(made: Mapping[str, Any], last: Live | None, generation: int, now: datetime) -> dict[str, Any]:
+    """Conditions as the API has them; the time of a condition moves only when its status does."""
+    before = {item["type"]: item for item in dig(last, "conditions", default=[])}
+    rows = []
+    for item in made["conditions"]:
+        old = before.get(item.type, {})
+        same = old.get("status") == item.status
+        rows.append(
+            {
+                "type": item.type,
+                "status": item.status,
+                "reason": item.reason,
+                "message": item.message[:MESSAGE_LIMIT],
+                "observedGeneration": generation,
+                "lastTransitionTime": old["lastTransitionTime"] if same else now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            }
+        )
+    return {**made, "conditions": rows, "observedGeneration": generation}
+
+
+def workloads_of(cluster: ValidatedCluster, applied: Mapping[ObjectKey, Live], seen: SeenCluster) -> dict[str, Live]:
+    """The live workloads by component, as they are after what was just applied."""
+    live = {_key(child): child for child in seen.children if child["kind"] in ("Deployment", "StatefulSet")}
+    live.update({key: item for key, item in applied.items() if key.kind in ("Deployment", "StatefulSet")})
+    return {str(dig(item, "metadata", "labels", labels.COMPONENT)): item for item in live.values()}
+
+
+def _key(live: Live) -> ObjectKey:
+    meta = live["metadata"]
+    return ObjectKey(live["apiVersion"], live["kind"], meta.get("namespace", ""), meta["name"])
+
+
+def _row(name: str, live: Live | None, cluster: ValidatedCluster) -> dict[str, Any]:
+    attribute = name.replace("-", "_")
+    return {"name": name, "desired": getattr(cluster.spec, attribute).replicas, "ready": rollout.ready_of(live)}
+
+
+def _without_git_sync(live: Live, pods: Sequence[Live]) -> Live:
+    """A sidecar in its back-off makes a pod unready that serves the last good DAGs: DagsSynced tells of that, not this."""
+    serving = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"] and _airflow_ready(pod)]
+    status = dict(dig(live, "status", default={}))
+    if len(serving) > status.get("availableReplicas", 0) and status.get("unavailableReplicas", 0):
+        status["availableReplicas"] = min(len(serving), status.get("updatedReplicas", 0))
+    return {**live, "status": status}
+
+
+def _airflow_ready(pod: Live) -> bool:
+    containers = [item for item in dig(pod, "status", "containerStatuses", default=[]) if not item["name"].startswith("git-sync")]
+    return bool(containers) and all(item.get("ready") for item in containers)
+
+
+def _logs(cluster: ValidatedCluster) -> Condition:
+    if cluster.spec.logs:
+        return Condition("TaskLogsPersistent", "True", "Volume", "Task logs are kept on a volume.")
+    message = "The log of a task is gone with its pod: set spec.logs.volume to keep it."
+    return Condition("TaskLogsPersistent", "False", "NotConfigured", message)
+
+
+def _healthy(cluster: ValidatedCluster, seen: SeenCluster) -> Condition:
+    """What Airflow says of itself; a component that is scaled to zero is not asked for."""
+    health = seen.health
+    if health.reachable is None:
+        return Condition("Healthy", "Unknown", "NotAsked", "Airflow's health endpoint has not answered yet.", waiting=True)
+    if not health.reachable:
+        return Condition("Healthy", "Unknown", "Unreachable", "Airflow's health endpoint does not answer.")
+    sick = []
+    for facts in cluster.release.components:
+        wanted = getattr(cluster.spec, facts.name.replace("-", "_")).replicas
+        said = health.components.get(facts.health_key, "missing")
+        if wanted and said != "healthy":
+            sick.append(f"{facts.health_key} is {said}")
+    if sick:
+        # During a start components become healthy one by one; after it, one that is not is a fault.
+        starting = dig(seen.resource, "status", "phase") not in ("Running", "Degraded")
+        return Condition("Healthy", "False", "Unhealthy", f"Airflow says: {', '.join(sick)}.", waiting=starting)
+    return Condition("Healthy", "True", "Healthy", "Airflow says that it is healthy.")

@@ -1,0 +1,161 @@
+"""From what was seen to a cluster that can be built: typed, defaulted, resolved. Or a sentence why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from airflow_operator.airflow.releases import Release, release_of
+from airflow_operator.api import AirflowBaseSpec, AirflowClusterSpec, parse_base, parse_cluster
+from airflow_operator.api.config_rules import refused_variable
+from airflow_operator.domain import names
+from airflow_operator.domain.errors import InvalidSpec, Waiting
+from airflow_operator.domain.kinds import API_VERSION
+from airflow_operator.domain.manifest import Live, dig
+from airflow_operator.reconcile import references
+from airflow_operator.reconcile.references import Reference
+from airflow_operator.reconcile.types import Platform, SeenCluster
+
+POSTGRES_PORT = 5432
+
+
+@dataclass(frozen=True)
+class BaseAccess:
+    """The database server that a cluster's base offers."""
+
+    name: str
+    namespace: str
+    ready: bool
+    message: str
+    host: str
+    port: int
+    admin_secret: str
+    server: str
+    """UID of the server's volume: a new volume is a new, empty server."""
+    spec: AirflowBaseSpec
+
+
+@dataclass(frozen=True)
+class ValidatedCluster:
+    """One AirflowCluster as the builders need it; nothing in it can be wrong any more as far as one look can tell."""
+
+    name: str
+    namespace: str
+    uid: str
+    namespace_uid: str
+    spec: AirflowClusterSpec
+    release: Release
+    base: BaseAccess
+    platform: Platform
+    references: Mapping[tuple[str, str], Live]
+
+    @cached_property
+    def image(self) -> str:
+        """The Airflow image as the container runtime takes it; a digest wins over a tag."""
+        image = self.spec.image
+        return f"{image.repository}@{image.digest}" if image.digest else f"{image.repository}:{image.tag or self.spec.version}"
+
+    @cached_property
+    def database(self) -> str:
+        """Name of the cluster's database and of its role."""
+        return names.database(self.namespace, self.name)
+
+    @property
+    def owner(self) -> dict[str, Any]:
+        """The owner reference of children that go with the cluster."""
+        return {
+            "apiVersion": API_VERSION,
+            "kind": "AirflowCluster",
+            "name": self.name,
+            "uid": self.uid,
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+
+    def referenced_data(self, wanted: Iterable[Reference]) -> list[list[Any]]:
+        """The data behind references, for a checksum of what a consumer was started with."""
+        found = []
+        for reference in wanted:
+            data = dig(self.references.get((reference.kind, reference.name)), "data", default={})
+            found.append([reference.kind, reference.name, data.get(reference.key) if reference.key else data])
+        return found
+
+
+def validate(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
+    """Raises InvalidSpec for what only a change of the spec can mend, Waiting for what others have still to provide."""
+    cluster = parse_cluster(seen.resource)
+    meta = seen.resource["metadata"]
+    spec = cluster.spec
+    base = _base(spec.base_ref.name, meta["namespace"], seen)
+    wanted = references.of_spec(spec)
+    for reference in wanted:
+        _require(reference, seen.references)
+    _refuse_owned_variables(spec, seen.references)
+    return ValidatedCluster(
+        name=meta["name"],
+        namespace=meta["namespace"],
+        uid=meta["uid"],
+        namespace_uid=seen.namespace_uid,
+        spec=spec,
+        release=release_of(spec.version),
+        base=base,
+        platform=platform,
+        references={key: live for key, live in seen.references.items() if live is not None},
+    )
+
+
+def _base(name: str, namespace: str, seen: SeenCluster) -> BaseAccess:
+    live = seen.base
+    if live is None:
+        raise Waiting("BaseNotFound", f"spec.baseRef names AirflowBase {name}, which does not exist in namespace {namespace}.")
+    if "deletionTimestamp" in live["metadata"]:
+        raise Waiting("BaseTerminating", f"AirflowBase {name} is being deleted.")
+    ready: Live = next((c for c in dig(live, "status", "conditions", default=[]) if c["type"] == "Ready"), {})
+    current = ready.get("observedGeneration") == live["metadata"].get("generation")
+    service = names.postgres(name)
+    return BaseAccess(
+        name=name,
+        namespace=live["metadata"]["namespace"],
+        ready=ready.get("status") == "True" and current,
+        message=ready.get("message", "") if current else "The operator has not looked at it yet.",
+        host=f"{service}.{live['metadata']['namespace']}.svc",
+        port=POSTGRES_PORT,
+        admin_secret=service,
+        server=next((claim["metadata"]["uid"] for claim in seen.base_claims), ""),
+        spec=parse_base(live).spec,
+    )
+
+
+def _require(reference: Reference, found: Mapping[tuple[str, str], Live | None]) -> None:
+    live = found.get((reference.kind, reference.name))
+    if reference.optional:
+        return
+    if live is None:
+        reason = f"{reference.kind}NotFound"
+        raise Waiting(reason, f"{reference.field} names {reference.kind} {reference.name}, which does not exist in this namespace.")
+    if reference.key and reference.key not in {**dig(live, "data", default={}), **dig(live, "binaryData", default={})}:
+        message = f"{reference.field} names the key {reference.key} of {reference.kind} {reference.name}, which has no such key."
+        raise Waiting("KeyNotFound", message)
+    if reference.field.endswith("git.credentialsSecretRef"):
+        _require_git_credentials(reference, live)
+
+
+def _require_git_credentials(reference: Reference, live: Live) -> None:
+    data = dig(live, "data", default={})
+    if references.GIT_TOKEN in data or {references.GIT_USERNAME, references.GIT_PASSWORD} <= set(data):
+        return
+    message = f"{reference.field} names Secret {reference.name}, which needs the keys username and password, or the key token."
+    raise Waiting("KeyNotFound", message)
+
+
+def _refuse_owned_variables(spec: AirflowClusterSpec, found: Mapping[tuple[str, str], Live | None]) -> None:
+    """`envFrom` could bring in what `env` refuses: the API server cannot see that, so it is looked at here."""
+    for source in spec.env_from:
+        ref = source.secret_ref or source.config_map_ref
+        kind = "Secret" if source.secret_ref else "ConfigMap"
+        for key in dig(found.get((kind, ref.name)) if ref else None, "data", default={}):
+            refusal = refused_variable(f"{source.prefix or ''}{key}")
+            if refusal and ref:
+                raise InvalidSpec("OwnedSetting", f"spec.envFrom takes in {kind} {ref.name}, of which {refusal}.")

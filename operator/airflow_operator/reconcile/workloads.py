@@ -1,0 +1,86 @@
+"""What workloads and their pods say about themselves, in words for a condition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from airflow_operator.domain import labels
+from airflow_operator.domain.manifest import Live, dig
+from airflow_operator.reconcile import rollout
+from airflow_operator.reconcile.types import Condition
+
+STUCK = {
+    "ImagePullBackOff": "ImageCannotBePulled",
+    "ErrImagePull": "ImageCannotBePulled",
+    "InvalidImageName": "ImageCannotBePulled",
+    "CreateContainerConfigError": "ContainerCannotStart",
+    "CreateContainerError": "ContainerCannotStart",
+    "RunContainerError": "ContainerCannotStart",
+    "CrashLoopBackOff": "ContainerCrashes",
+}
+"""Reasons for which a container waits and will not start by itself soon, and what a condition calls them."""
+
+GIT_SYNC = "git-sync"
+RESTARTS = 2
+"""A container that ended this often is not just starting."""
+
+
+def availability(condition: str, title: str, workload: Live | None, pods: Sequence[Live], *, held: bool = False) -> Condition:
+    """Whether a workload runs what it should: its counts where all is well, what keeps it where it is not."""
+    if workload is None:
+        return Condition(condition, "False", "NotCreated", f"The {title} has not been created yet.", waiting=True)
+    desired = dig(workload, "spec", "replicas", default=1)
+    if rollout.settled(workload) and not held:
+        if desired == 0:
+            return Condition(condition, "True", "ScaledToZero", f"The {title} is scaled to zero.")
+        return Condition(condition, "True", "Available", f"Every {title} pod is ready.")
+    if trouble := _trouble(workload, pods):
+        return Condition(condition, "False", trouble[0], f"The {title} cannot run: {trouble[1]}")
+    if held:
+        return Condition(condition, "False", "WaitingForTurn", f"The {title} is changed once the components before it are.", waiting=True)
+    if rollout.ready_of(workload) < desired:
+        return Condition(condition, "False", "Starting", f"Not every {title} pod is ready yet.", waiting=True)
+    return Condition(condition, "False", "RollingOut", f"The {title} is being replaced.", waiting=True)
+
+
+def pods_of(pods: Iterable[Live], component: str) -> list[Live]:
+    """The pods of one component."""
+    return [pod for pod in pods if dig(pod, "metadata", "labels", labels.COMPONENT) == component]
+
+
+def _trouble(workload: Live, pods: Sequence[Live]) -> tuple[str, str] | None:
+    """(reason, sentence) of what will not mend itself."""
+    for item in dig(workload, "status", "conditions", default=[]):
+        if item.get("type") == "ReplicaFailure" and item.get("status") == "True":
+            return "PodRefused", item.get("message", "")
+    for pod in pods:
+        for status in _containers(pod):
+            if GIT_SYNC in status["name"]:
+                continue
+            if found := _stuck(status):
+                return found
+        unschedulable = _condition(pod, "PodScheduled")
+        if unschedulable.get("status") == "False":
+            return "Unschedulable", f"no node takes the pod: {unschedulable.get('message', '')}"
+    return None
+
+
+def _stuck(status: Live) -> tuple[str, str] | None:
+    waiting = dig(status, "state", "waiting", default={})
+    ended = dig(status, "state", "terminated") or dig(status, "lastState", "terminated") or {}
+    reason = STUCK.get(waiting.get("reason", ""))
+    crashing = status.get("restartCount", 0) >= RESTARTS and not status.get("ready")
+    if reason in (None, "ContainerCrashes") and not crashing and reason is None:
+        return None
+    if reason in (None, "ContainerCrashes"):
+        words = (ended.get("message") or f"exit code {ended.get('exitCode')}").strip()[-400:]
+        return "ContainerCrashes", f"container {status['name']} ends again and again: {words}"
+    return reason, f"container {status['name']}: {waiting.get('message') or waiting.get('reason')}"
+
+
+def _containers(pod: Live) -> list[Live]:
+    return [*dig(pod, "status", "initContainerStatuses", default=[]), *dig(pod, "status", "containerStatuses", default=[])]
+
+
+def _condition(pod: Live, kind: str) -> Live:
+    return next((item for item in dig(pod, "status", "conditions", default=[]) if item["type"] == kind), {})
