@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-MESSAGE_BYTES = 1500
-"""Room for the words of a failure: the kubelet keeps 4096 bytes of a termination message."""
+MESSAGE_BYTES = 600
+"""Room for the words of a failure: they end up in a condition."""
 
 
 def failed(message: str) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
-MESSAGE_BYTES = 1500
-"""Room for the words of a failure: the kubelet keeps 4096 bytes of a termination message."""
+MESSAGE_BYTES = 600
+"""Room for the words of a failure: they end up in a condition."""
 
 HEAD_TABLES = {"airflow": "alembic_version", "fab": "alembic_version_fab"}
 """Where Airflow itself and its FAB provider record the schema's revision."""
@@ -82,7 +82,8 @@ def failure(error: BaseException) -> dict[str, Any]:
 def _words(error: BaseException) -> str:
     # A driver's full text may quote the row that failed, and with it a password's hash: the primary message does not.
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
-    text = redacted(str(primary or error).strip())
+    # SQLAlchemy adds the statement and its parameters after the driver's words.
+    text = redacted(str(primary or error).partition("\n[SQL: ")[0].strip())
     return text if isinstance(error, Refusal) and text else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
@@ -110,8 +111,8 @@ def require_version(installed: str) -> dict[str, Any] | None:
     expected = os.environ.get("EXPECTED_VERSION", installed)
     if expected == installed:
         return None
-    say(f"The image holds Airflow {installed}, but version {expected} is declared.")
-    return {"result": "WrongVersion", "airflowVersion": installed, "expectedVersion": expected}
+    message = f"The image holds Airflow {installed}, but version {expected} is declared."
+    return {"result": "WrongVersion", "airflowVersion": installed, "expectedVersion": expected, "message": message}
 
 
 def airflow_version() -> str:

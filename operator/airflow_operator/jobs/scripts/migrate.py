@@ -1,6 +1,6 @@
 """Brings the schema of Airflow's database to what this image needs, if the database still is what the decision was made on.
 
-EXPECT is the word Empty, or the database's revisions as check.py named them, as JSON.
+EXPECT is JSON: "Empty", or the database's revisions as check.py named them.
 Results: Migrated (also when nothing was left to do), Stale (the database is not what EXPECT says; nothing was changed), WrongVersion.
 `airflow db migrate` in this process, without its command line: Airflow's own function with Airflow's own lock.
 """
@@ -24,9 +24,9 @@ LOCK = 0x61666F7065726174
 
 def matches(expect: str, database: common.Heads) -> bool:
     """Whether the database is what EXPECT says."""
-    if expect == "Empty":
-        return not database["airflow"]
     wanted = json.loads(expect)
+    if wanted == "Empty":
+        return not database["airflow"]
     return all(sorted(wanted.get(component, [])) == database[component] for component in database)
 
 
@@ -41,8 +41,8 @@ def migrate() -> dict[str, Any]:
     _take_lock(connection)
     database = common.database_heads(connection)
     if database != wanted and not matches(os.environ["EXPECT"], database):
-        common.say("The database has changed since this migration was decided on: nothing was done.")
-        return {"result": "Stale", "database": database, "airflowVersion": version}
+        message = "The database has changed since this migration was decided on: nothing was done."
+        return {"result": "Stale", "database": database, "airflowVersion": version, "message": message}
     common.say(f"Migrating the database to Airflow {version}.")
     _upgrade()
     database = common.database_heads(connection)
