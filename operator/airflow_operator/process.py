@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -45,20 +45,21 @@ class Process:
     context: str | None = None
     duties: Mapping[Kind, Duties] | None = None
     health: HealthProbe | None = None
+    around_kube: Callable[[Kube], Kube] = lambda kube: kube
+    """Puts something between the operator and the API server."""
     webhook_port: int = 0
     """The port that was taken, once the process runs."""
 
     async def run(self, *, stop: asyncio.Event | None = None, watching: asyncio.Event | None = None) -> None:
         """Serve until SIGTERM or `stop`; `watching` is set when the watches begin."""
-        watching = watching or asyncio.Event()
+        watching, stop = watching or asyncio.Event(), stop or asyncio.Event()
         async with AsyncExitStack() as stack:
-            kube = await stack.enter_async_context(connect(self.kubeconfig, self.context))
+            kube = self.around_kube(await stack.enter_async_context(connect(self.kubeconfig, self.context)))
             lag = LagMeter()
             await stack.enter_async_context(_background(lag.run()))
             await stack.enter_async_context(webhook.serving(liveness.application(lag, watching), self.settings.health_port))
-            await crds_installed(kube, self.settings.namespaces)
-            operator = await self._assemble(kube, stack)
-            await self._watch(operator, stop or asyncio.Event(), watching)
+            if await crds_installed(kube, self.settings.namespaces, stop):
+                await self._watch(await self._assemble(kube, stack), stop, watching)
 
     async def _assemble(self, kube: Kube, stack: AsyncExitStack) -> Operator:
         settings, wakeups = self.settings, Wakeups()
@@ -73,7 +74,8 @@ class Process:
         self.webhook_port = await stack.enter_async_context(
             webhook.serving(webhook.application(ctx.news, wakeups), settings.webhook_port)
         )
-        await stack.enter_async_context(_background(Reflector(kube, ctx.references, wakeups, settings.namespaces).run()))
+        for watch in Reflector(kube, ctx.references, wakeups, settings.namespaces).watches():
+            await stack.enter_async_context(_background(watch))
         return Operator(ctx, wakeups, self.duties or real_duties())
 
     async def _watch(self, operator: Operator, stop: asyncio.Event, watching: asyncio.Event) -> None:
@@ -103,24 +105,29 @@ def real_duties() -> Mapping[Kind, Duties]:
     }
 
 
-async def crds_installed(kube: Kube, namespaces: tuple[str, ...]) -> None:
-    """Wait until the API server knows our resources and lets us read them; say what is missing meanwhile."""
-    complaint = ""
+async def crds_installed(kube: Kube, namespaces: tuple[str, ...], stop: asyncio.Event) -> bool:
+    """Wait until the API server knows our resources and lets us read them, and say what is missing; False after `stop`."""
+    told = ""
+    while (complaint := await _missing(kube, namespaces[0] if namespaces else "")) and not stop.is_set():
+        if complaint != told:
+            log.error("%s Trying again every %.0f s.", complaint, CRD_POLL)
+            told = complaint
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), CRD_POLL)
+    return not stop.is_set()
+
+
+async def _missing(kube: Kube, namespace: str) -> str:
     for kind in (AIRFLOW_BASE, AIRFLOW_CLUSTER):
-        while True:
-            try:
-                await kube.list(kind, namespaces[0] if namespaces else "")
-                break
-            except NotFound:
-                words = f"The CRD of {kind.kind} is not installed: apply the kustomization `crds`."
-            except Forbidden as error:
-                words = f"The operator may not read {kind.plural}: {error.message}"
-            except Unavailable as error:
-                words = f"The API server does not answer: {error.message}"
-            if words != complaint:
-                log.error("%s Trying again.", words)
-                complaint = words
-            await asyncio.sleep(CRD_POLL)
+        try:
+            await kube.list(kind, namespace)
+        except NotFound:
+            return f"The CRD of {kind.kind} is not installed: apply the kustomization `crds`."
+        except Forbidden as error:
+            return f"The operator may not read {kind.plural}: {error.message}"
+        except Unavailable as error:
+            return f"The API server does not answer: {error.message}"
+    return ""
 
 
 async def _health_probe(settings: Settings, stack: AsyncExitStack) -> HealthProbe:
@@ -133,6 +140,7 @@ async def _health_probe(settings: Settings, stack: AsyncExitStack) -> HealthProb
 
 @asynccontextmanager
 async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    # All of these begin before kopf does: at its end it takes every younger task for its own, waits for it and cancels it.
     task = asyncio.create_task(work)
     try:
         yield

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 
 from airflow_operator.domain import labels
 from airflow_operator.domain.kinds import CONFIG_MAP, SECRET
@@ -36,12 +36,9 @@ class Reflector:
         self._namespaces = tuple(namespaces) or ("",)
         self._versions: dict[tuple[str, str, str], str] = {}
 
-    async def run(self) -> None:
-        """Watch until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for kind in (SECRET, CONFIG_MAP):
-                for namespace in self._namespaces:
-                    group.create_task(self._follow(kind, namespace), name=f"reflector of {kind.plural} in {namespace or 'all namespaces'}")
+    def watches(self) -> list[Coroutine[None, None, None]]:
+        """The watches, each to be run until it is cancelled."""
+        return [self._follow(kind, namespace) for kind in (SECRET, CONFIG_MAP) for namespace in self._namespaces]
 
     async def _follow(self, kind: Kind, namespace: str) -> None:
         where = f"{kind.plural} in {namespace or 'all namespaces'}"
