@@ -17,7 +17,7 @@ from airflow_operator.domain import labels
 from airflow_operator.domain.errors import InvalidSpec
 from airflow_operator.domain.kinds import CHILD_KINDS, CONFIG_MAP, JOB, PERSISTENT_VOLUME_CLAIM, ROLE_BINDING, STATEFUL_SET, kind_of
 from airflow_operator.domain.manifest import Kind, Live, Manifest, ObjectKey, dig, key_of
-from airflow_operator.kube.errors import ApiError, Forbidden, Invalid, NotFound
+from airflow_operator.kube.errors import ApiError, Conflict, Forbidden, Invalid, NotFound
 from airflow_operator.kube.protocol import Kube, Propagation
 from airflow_operator.reconcile.fields import foreign_paths, is_applied, is_managed
 
@@ -234,13 +234,21 @@ async def _bring(kube: Kube, target: _Target) -> Live | Refusal:
 
 async def _strip(kube: Kube, manifest: Manifest, live: Live) -> Live:
     """Take out of a pod template what others put into it."""
-    paths = foreign_paths(manifest, live)
-    if not paths:
-        return live
-    # A resourceVersion that has moved on is a Conflict, so that no path hits another list item.
-    guard = {"op": "replace", "path": "/metadata/resourceVersion", "value": _version(live)}
-    key = key_of(live)
-    return await kube.patch(kind_of(live), key.namespace, key.name, [guard, *({"op": "remove", "path": path} for path in paths)])
+    kind, key = kind_of(live), key_of(live)
+    for last in (False, False, True):
+        paths = foreign_paths(manifest, live)
+        if not paths:
+            break
+        # A resourceVersion that has moved on is a Conflict, so that no path hits another list item.
+        guard = {"op": "replace", "path": "/metadata/resourceVersion", "value": _version(live)}
+        try:
+            return await kube.patch(kind, key.namespace, key.name, [guard, *({"op": "remove", "path": path} for path in paths)])
+        except Conflict:
+            # During a roll-out the controllers write status all the time.
+            if last or (now := await kube.get(kind, key.namespace, key.name)) is None:
+                raise
+            live = now
+    return live
 
 
 async def _recreate(kube: Kube, target: _Target) -> Live | Refusal:
