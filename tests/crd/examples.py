@@ -170,6 +170,8 @@ _CLUSTERS = [
     ),
     Refused("option as a ref", cluster(git(ref="--upload-pack=x")), "spec.dags[0].git.ref", "must be a branch, a tag or a commit"),
     Refused("space in a ref", cluster(git(ref="a b")), "spec.dags[0].git.ref", "must be a branch, a tag or a commit"),
+    Refused("line after a ref", cluster(git(ref="main\n")), "spec.dags[0].git.ref", "must be a branch, a tag or a commit"),
+    Refused("line after a size", cluster({"logs": {"volume": {"size": "1Gi\n"}}}), "spec.logs.volume.size", "must be a size such as 10Gi"),
     Refused("absolute path", cluster(git(subPath="/dags")), "spec.dags[0].git.subPath", "without a slash at its start"),
     Refused("path that leaves", cluster(git(subPath="dags/../../x")), "spec.dags[0].git.subPath", "must stay within the repository"),
     Refused("period in days", cluster(git(period="1d")), "spec.dags[0].git.period", "must be a duration from 1s to 24h"),

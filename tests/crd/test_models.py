@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from airflow_operator.api import parse_base, parse_cluster
-from airflow_operator.api.common import quantity, seconds
+from airflow_operator.api.common import quantity
+from airflow_operator.api.config_rules import refused_variable
 from airflow_operator.domain.errors import InvalidSpec
 from tests.crd.examples import ALLOWED_CHANGES, REFUSED, REFUSED_CHANGES, SAMPLES, Refused, base, cluster, git, ours, parse
 
@@ -103,6 +104,14 @@ def test_quantities_and_settings_may_be_integers() -> None:
     assert postgres.parameters == {"max_connections": "200"}
 
 
+def test_the_refusal_of_a_variable_can_be_asked_for() -> None:
+    assert refused_variable("AIRFLOW__CORE__FERNET_KEY_CMD") == (
+        "AIRFLOW__CORE__FERNET_KEY_CMD is set by the operator: it makes the keys and keeps them in a Secret"
+    )
+    assert refused_variable("AIRFLOW__CORE__FERNET_KEYS") is None
+    assert refused_variable("AIRFLOW__CORE__PARALLELISM") is None
+
+
 def test_status_and_unknown_metadata_are_not_read() -> None:
     live = {**cluster(), "status": {"from": "a later version"}}
     live["metadata"]["managedFields"] = []
@@ -113,17 +122,6 @@ def test_models_cannot_be_changed() -> None:
     spec = parse_cluster(cluster()).spec
     with pytest.raises(ValidationError, match="frozen"):
         spec.paused = True  # type: ignore[misc]
-
-
-@pytest.mark.parametrize(("text", "value"), [("1s", 1), ("1m30s", 90), ("1.5h", 5400), ("250ms", 0.25), ("24h", 86400)])
-def test_seconds(text: str, value: float) -> None:
-    assert seconds(text) == value
-
-
-@pytest.mark.parametrize("text", ["", "1", "1d", "-1s", "s", "1 s"])
-def test_no_duration(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a duration"):
-        seconds(text)
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def at_most_one(*names: str) -> Cel:
 def matches(pattern: str, message: str) -> Cel:
     """Rule of a string: it matches an RE2 pattern (anchor it), told by a sentence instead of by the pattern."""
     compiled = re.compile(pattern)
-    return Cel(rule=f"self.matches({cel_string(pattern)})", message=message, check=lambda value: compiled.search(value) is not None)
+    return Cel(rule=f"self.matches({cel_string(pattern)})", message=message, check=lambda value: compiled.fullmatch(value) is not None)
 
 
 def cel_string(text: str) -> str:

@@ -100,7 +100,7 @@ class Git(Model):
     depth: Annotated[int, Field(ge=0, le=1000000)] = Field(default=1, description="Commits of history to fetch; 0 means all of it.")
     credentials_secret_ref: ObjectReference | None = Field(
         default=None,
-        description="Secret with the keys username and password (the password may be an access token). "
+        description="Secret with the keys username and password, or with the key token alone. "
         "A change of the Secret is used at the next look, without a restart.",
     )
 
@@ -233,7 +233,7 @@ class AirflowClusterSpec(Model):
     )
     config: Annotated[Mapping[str, Mapping[str, str | int | bool]], ConfigRules()] = Field(
         default_factory=dict,
-        description="Options of Airflow's configuration: section, option, value (a string, an integer or a boolean). "
+        description="Options of Airflow's configuration: section, option, value (a string, an integer or a boolean); names are lower case. "
         "They win over the operator's defaults. Keep secrets out: use env with valueFrom.",
     )
     env: EnvList = Field(default=(), description="Environment variables of every Airflow container; they win over config.")

@@ -15,6 +15,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from airflow_operator.api.cel import Cel, at_most_one, cel_string, exactly_one, matches, refusal, with_rules
 from airflow_operator.api.config_rules import variable_rules
+from airflow_operator.domain.durations import seconds
 
 
 class Model(BaseModel):
@@ -103,19 +104,10 @@ def _integer_as_string(value: Any) -> Any:
 
 
 _DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
-_DURATION_UNITS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
-
-
-def seconds(duration: str) -> float:
-    """A Go duration such as `1m30s` in seconds; ValueError for anything else."""
-    if not re.match(_DURATION, duration):
-        raise ValueError(f"{duration!r} is not a duration")
-    parts = re.findall(r"([0-9.]+)(ms|s|m|h)", duration)
-    return float(sum(Decimal(number) * _DURATION_UNITS[unit] for number, unit in parts))
 
 
 def _is_period(value: str) -> bool:
-    return re.match(_DURATION, value) is not None and 1 <= seconds(value) <= 86400
+    return re.fullmatch(_DURATION, value) is not None and 1 <= seconds(value) <= 86400
 
 
 PERIOD = Cel(
@@ -134,7 +126,7 @@ _QUANTITY_UNITS = {
 
 def quantity(text: str) -> Decimal:
     """A Kubernetes quantity such as `500m` or `10Gi` as a number; ValueError for anything else."""
-    found = re.match(_QUANTITY, text)
+    found = re.fullmatch(_QUANTITY, text)
     if not found:
         raise ValueError(f"{text!r} is not a quantity")
     suffix = found.group(2) or ""
@@ -143,7 +135,7 @@ def quantity(text: str) -> Decimal:
 
 
 def _is_positive_quantity(text: str) -> bool:
-    return re.match(_QUANTITY, text) is not None and quantity(text) > 0
+    return re.fullmatch(_QUANTITY, text) is not None and quantity(text) > 0
 
 
 SizeString = Annotated[
@@ -239,12 +231,20 @@ class EnvVar(Model):
     rules = (at_most_one("value", "valueFrom"), *variable_rules())
 
 
+class WholeReference(ObjectReference):
+    """All keys of a Secret or ConfigMap in the same namespace."""
+
+    optional: bool | None = Field(
+        default=None, description="true: start without it when the object is missing; absent or false: wait for it."
+    )
+
+
 class EnvFrom(Model):
     """All keys of a Secret or ConfigMap as environment variables."""
 
     prefix: Annotated[str, Field(max_length=128)] | None = Field(default=None, description="Put before every key.")
-    secret_ref: ObjectReference | None = Field(default=None, description="A Secret. A change restarts what uses it.")
-    config_map_ref: ObjectReference | None = Field(default=None, description="A ConfigMap. A change restarts what uses it.")
+    secret_ref: WholeReference | None = Field(default=None, description="A Secret. A change restarts what uses it.")
+    config_map_ref: WholeReference | None = Field(default=None, description="A ConfigMap. A change restarts what uses it.")
 
     rules = (exactly_one("secretRef", "configMapRef"),)
 

@@ -93,7 +93,13 @@ def _owned_options() -> list[str]:
         names = [f"`[{section}] {option}`" for section, options in owned.options.items() for option in options]
         names += [f"`{name}`" for name in owned.variables]
         lines.append(f"| {', '.join(names)} | {owned.why} |")
-    return [*lines, ""]
+    return [
+        *lines,
+        "",
+        "The API server cannot look at other options. One that is no string, integer or boolean, or whose name is not lower case,",
+        "is told by the condition Ready with reason InvalidSpec; what runs goes on.",
+        "",
+    ]
 
 
 def _type(field: Schema) -> str:
