@@ -28,8 +28,10 @@ from airflow_operator.kube.protocol import Kube
 from airflow_operator.reconcile.apply import Applied, Desired, apply
 from devcluster.control_plane import ControlPlane
 from tests.integration import children
-from tests.integration.conftest import Audit
+from tests.integration.audit import Audit
 from tests.integration.eventually import eventually
+
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture

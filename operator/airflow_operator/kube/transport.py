@@ -122,7 +122,7 @@ class Transport:
         method: str,
         path: str,
         query: Mapping[str, str] | None,
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  (handed to aiohttp, which limits connecting and reading apart)
+        timeout: aiohttp.ClientTimeout,
         accept: str,
         body: Any = None,
         content_type: str = JSON,
