@@ -49,7 +49,7 @@ def _running(cluster: ValidatedCluster, step: Step, applied: Applied, seen: Seen
         made.append(availability(name, title, live, pods, held=held))
     commits = dags.known_commits(seen.commits, dig(seen.resource, "status", default={}))
     synced = dags.synced(cluster.spec, pods_of(seen.pods, "dag-processor"), commits)
-    return [*made, *([synced] if synced else []), _healthy(cluster, seen)]
+    return [*made, *([synced] if synced else []), *([_healthy(cluster, seen)] if seen.health.asked else [])]
 
 
 def summary(found: Sequence[Condition]) -> list[Condition]:

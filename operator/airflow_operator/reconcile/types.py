@@ -32,6 +32,8 @@ class Health:
 
     reachable: bool | None = None
     """None: not known yet."""
+    asked: bool = True
+    """False where the operator is told not to ask: Ready then rests on the pods alone."""
     components: Mapping[str, str] = field(default_factory=dict)
 
 

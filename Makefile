@@ -1,0 +1,58 @@
+# Every target sets up what it needs and can be repeated. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+UV := $(shell command -v uv 2>/dev/null || echo .build/uv/bin/uv)
+RUN := $(UV) run --frozen --no-sync
+PYTEST := $(RUN) pytest
+CLUSTER := $(RUN) python -m devcluster
+WORKERS ?= 2
+
+.PHONY: help setup check test e2e e2e-all demo generate up down clean
+
+help: ## list the targets
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: .venv/.ready
+
+.venv/.ready: uv.lock pyproject.toml
+	@command -v $(UV) >/dev/null || { python3 -m venv .build/uv && .build/uv/bin/pip install --quiet 'uv>=0.5'; } || \
+	  { echo "error: uv is needed: pip install uv (https://docs.astral.sh/uv)" >&2; exit 2; }
+	@$(UV) sync --frozen --quiet
+	@touch $@
+
+check: setup ## format, lint, types, import contracts, unit and golden tests, generated files (no cluster)
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+	$(RUN) lint-imports
+	$(RUN) python -m airflow_operator.crdgen --check
+	$(RUN) python -m airflow_operator.installgen --check
+	$(PYTEST) -n $(WORKERS) tests
+
+test: check ## check, and the integration tests on a real etcd, kube-apiserver and PostgreSQL
+	$(CLUSTER) build control-plane
+	$(PYTEST) -n $(WORKERS) -m integration --durations=10 tests
+
+e2e: setup ## real Airflow on a real cluster: the demo and the core of the end-to-end tests
+	$(RUN) python -m tests.e2e.prepare
+	$(PYTEST) -m "cluster or e2e" --durations=10 --timeout=1500 tests
+
+e2e-all: e2e ## every end-to-end test, and what takes a cluster up and down by itself
+	$(PYTEST) -m "airflow or cluster_down" --durations=10 --timeout=1500 tests
+
+demo: setup ## from nothing to a finished DAG run on a cluster that stays up
+	$(RUN) python -m tests.e2e.demo
+
+up: setup ## a Kubernetes cluster for development, with all images
+	$(RUN) python -m tests.e2e.prepare
+
+down: setup ## remove that cluster without a trace
+	$(CLUSTER) down
+
+generate: setup ## write crds/, the install manifests and the API reference anew
+	$(RUN) python -m airflow_operator.crdgen
+	$(RUN) python -m airflow_operator.installgen
+	$(RUN) python -m tests.golden.regenerate
+
+clean: down ## the same, and the virtual environment and build output too
+	rm -rf .venv .build dist
