@@ -101,14 +101,23 @@ class ControlPlane:
             raise error
         return done
 
+    def binary(self, name: str) -> Path:
+        """Path of one of the programs that are in use, e.g. "kubectl"."""
+        return self._binaries[name]
+
     def audit(self) -> list[dict[str, Any]]:
         """Every finished request so far, oldest first (audit.k8s.io/v1 events at level Metadata)."""
-        try:
-            lines = self._audit_log.read_text().splitlines(keepends=True)
-        except FileNotFoundError:
+        if not self._audit_log.exists():
             return []
-        # The last line may be half written.
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        with self._audit_log.open("rb") as log:
+            # Only what is new: a test session asks often, and the log grows to many megabytes.
+            log.seek(self._audit_read)
+            for line in log:
+                # The last line may be half written.
+                if line.endswith(b"\n"):
+                    self._audit_entries.append(json.loads(line))
+                    self._audit_read += len(line)
+        return list(self._audit_entries)
 
     def log(self, name: str) -> str:
         """Output so far of one of the processes, e.g. "kube-apiserver"."""
@@ -141,6 +150,8 @@ class ControlPlane:
         policy = self._directory / "audit-policy.yaml"
         policy.write_text(_AUDIT_POLICY)
         self._audit_log = self._directory / "audit.jsonl"
+        self._audit_entries: list[dict[str, Any]] = []
+        self._audit_read = 0
         # Blocking, so that a test that has its answer finds its request in the log.
         return [
             f"--audit-policy-file={policy}",

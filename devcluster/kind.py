@@ -61,6 +61,17 @@ class Kind:
         on_path = shutil.which("kubectl")
         return Path(on_path) if on_path else tools.control_plane_binaries(("kubectl",))["kubectl"]
 
+    def pytest_kind_options(self) -> dict[str, object]:
+        """Options that make pytest-kind's fixture use this very cluster and binary, and leave it running."""
+        paths.cache().mkdir(parents=True, exist_ok=True)
+        return {
+            "cluster_name": CLUSTER,
+            "keep_cluster": True,
+            "kubeconfig": str(self.kubeconfig),
+            "kind_bin": str(_kind()),
+            "kind_kubectl_bin": str(self.kubectl),
+        }
+
     def up(self) -> Path:
         """Make the cluster unless it is there, and write its kubeconfig."""
         if CLUSTER in self._run("get", "clusters").split():
