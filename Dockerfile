@@ -34,7 +34,7 @@ RUN groupadd --gid 65532 airflow-operator \
 # The dependencies change less often than the source: a layer of their own.
 COPY --from=dependencies /opt/airflow-operator /opt/airflow-operator
 COPY --from=project /opt/airflow-operator-source /opt/airflow-operator-source
-ENV PATH=/opt/airflow-operator/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+ENV PATH=/opt/airflow-operator/bin:/opt/airflow-operator-source/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONPATH=/opt/airflow-operator-source \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1

@@ -1,10 +1,8 @@
 """Build images and keep each as an archive named by the hash of what it is made of."""
 
-import fcntl
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from devcluster import paths
@@ -28,22 +26,9 @@ def build(names: Sequence[str] = ()) -> dict[str, Path]:
     archives = {image.name: archive(image) for image in images}
     if not all(path.exists() for path in archives.values()):
         host.check()
-        with _lock():
+        with host.locked(paths.cache() / "images"):
             _build_missing([image for image in images if not archives[image.name].exists()], archives)
     return archives
-
-
-@contextmanager
-def _lock() -> Iterator[None]:
-    directory = paths.cache() / "images"
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with progress("waiting for another build of images"):
-                fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _build_missing(images: list[Image], archives: dict[str, Path]) -> None:

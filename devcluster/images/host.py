@@ -1,9 +1,11 @@
 """What this host must have to build images, and how its commands are run."""
 
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from devcluster import paths
@@ -12,6 +14,27 @@ from devcluster.progress import progress
 
 FREE_GB_TO_BUILD = 6
 _DEBIAN_PACKAGES = {"buildah": "buildah", "mmdebstrap": "mmdebstrap", "mvn": "maven"}
+_locks: set[int] = set()
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold the lock of the image builds.
+
+    Commands that `run` starts hold it with us: when this process is killed and its buildah lives on, the next build waits for it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with progress("waiting for another build of images"):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        _locks.add(lock.fileno())
+        try:
+            yield
+        finally:
+            _locks.discard(lock.fileno())
 
 
 def _full_disk(directory: Path) -> DevclusterError:
@@ -26,8 +49,15 @@ def run(command: Sequence[str], failure: str, env: dict[str, str] | None = None)
     """Run a command and return its output; raise DevclusterError(failure and its last words) when it fails."""
     # A build must not starve a cluster on the same host.
     nice = ["nice", "-n", "10"] if shutil.which("nice") else []
-    environment = os.environ | (env or {})
-    done = subprocess.run([*nice, *command], capture_output=True, text=True, errors="replace", env=environment, check=False)
+    done = subprocess.run(
+        [*nice, *command],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=os.environ | (env or {}),
+        pass_fds=tuple(_locks),
+        check=False,
+    )
     if done.returncode == 0:
         return done.stdout
     words = done.stdout + done.stderr

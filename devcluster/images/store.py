@@ -13,6 +13,7 @@ from devcluster.errors import DevclusterError
 from devcluster.images import base, host
 from devcluster.progress import progress
 
+_SCRATCH = "scratch-"
 _CA_INSIDE = "/run/secrets/ca-bundle"
 # Then the store is emptied: steps of old builds are of no use, and buildah does not tell them from the new ones.
 _KEPT_STEPS = 100
@@ -41,7 +42,10 @@ class Store:
         return host.run([*command, *arguments], failure, {"TMPDIR": str(self.scratch)})
 
     def sweep(self) -> None:
-        """Remove what a killed build left behind: mounts and working containers."""
+        """Remove what a killed build left behind: mounts, scratch directories and working containers."""
+        for old in self.scratch.parent.glob(f"{_SCRATCH}*"):
+            if old != self.scratch:
+                shutil.rmtree(old)
         for point in _mounts_below(self.directory):
             host.run(["umount", "--lazy", point], f"Could not unmount {point}")
         if self.directory.exists():
@@ -101,11 +105,11 @@ class Store:
 
 @contextmanager
 def opened() -> Iterator[Store]:
-    """A store ready for builds."""
+    """A store ready for builds; the caller holds the lock of the image builds."""
     images = paths.cache() / "images"
     images.mkdir(parents=True, exist_ok=True)
     # In the cache, not in /tmp: an archive's layers pass through it.
-    with tempfile.TemporaryDirectory(prefix="scratch-", dir=images) as scratch:
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=images) as scratch:
         store = Store(Path(scratch))
         store.sweep()
         yield store
