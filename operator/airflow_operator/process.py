@@ -13,8 +13,8 @@ import aiohttp
 import kopf
 
 from airflow_operator import handlers
-from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER
-from airflow_operator.domain.manifest import Kind
+from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, POD
+from airflow_operator.domain.manifest import Kind, dig
 from airflow_operator.kube.client import connect
 from airflow_operator.kube.errors import Forbidden, NotFound, Unavailable
 from airflow_operator.kube.protocol import Kube
@@ -62,18 +62,16 @@ class Process:
                 await self._watch(await self._assemble(kube, stack), stop, watching)
 
     async def _assemble(self, kube: Kube, stack: AsyncExitStack) -> Operator:
-        settings, wakeups = self.settings, Wakeups()
+        settings, wakeups = await with_own_image(self.settings, kube, os.environ), Wakeups()
         ctx = Context(
             kube=kube,
             settings=settings,
             health=self.health or await _health_probe(settings, stack),
             news=GitSyncNews(),
             references=References(),
-            events=Events(kube, utc_now, os.environ.get("HOSTNAME", COMPONENT)),
+            events=Events(kube, utc_now, os.environ.get("POD_NAME", COMPONENT)),
         )
-        self.webhook_port = await stack.enter_async_context(
-            webhook.serving(webhook.application(ctx.news, wakeups), settings.webhook_port)
-        )
+        self.webhook_port = await stack.enter_async_context(webhook.serving(webhook.application(ctx.news, wakeups), settings.webhook_port))
         for watch in Reflector(kube, ctx.references, wakeups, settings.namespaces).watches():
             await stack.enter_async_context(_background(watch))
         return Operator(ctx, wakeups, self.duties or real_duties())
@@ -103,6 +101,15 @@ def real_duties() -> Mapping[Kind, Duties]:
         AIRFLOW_BASE: Duties(reconcile_base, delete_base),
         AIRFLOW_CLUSTER: Duties(reconcile_cluster, delete_cluster),
     }
+
+
+async def with_own_image(settings: Settings, kube: Kube, environ: Mapping[str, str]) -> Settings:
+    """The settings with the image that this pod runs, where none is set and this is a pod."""
+    name, namespace = environ.get("POD_NAME"), environ.get("POD_NAMESPACE")
+    if settings.image or not name or not namespace:
+        return settings
+    pod = await kube.get(POD, namespace, name)
+    return settings.with_changes({"image": dig(pod, "spec", "containers", 0, "image")})
 
 
 async def crds_installed(kube: Kube, namespaces: tuple[str, ...], stop: asyncio.Event) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
@@ -9,6 +10,10 @@ from typing import Any, Literal
 from airflow_operator.reconcile.types import Platform
 
 PREFIX = "AIRFLOW_OPERATOR_"
+RELEASED_IMAGE = "ghcr.io/airflow-operator/airflow-operator:0.1.0"
+
+SERVICE_LINKS = re.compile(PREFIX + "(SERVICE|PORT)(_.*)?")
+"""Variables that Kubernetes makes of a Service named airflow-operator."""
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -24,8 +29,8 @@ class Settings:
 
     namespaces: tuple[str, ...] = ()
     """The namespaces that are served; empty: all of them."""
-    image: str = "ghcr.io/airflow-operator/airflow-operator:0.1.0"
-    """The operator's own image, which provision Jobs run."""
+    image: str = ""
+    """The operator's own image, which provision Jobs run; empty: that of the operator's pod, else the released one."""
     git_sync_webhook_url: str = ""
     """Base URL of this operator's webhook as pods reach it; empty: git-sync is not asked to call."""
     health_probe: bool = True
@@ -56,7 +61,7 @@ class Settings:
     @property
     def platform(self) -> Platform:
         """What of these settings goes into the objects that are built."""
-        return Platform(self.image, self.git_sync_webhook_url.rstrip("/"))
+        return Platform(self.image or RELEASED_IMAGE, self.git_sync_webhook_url.rstrip("/"))
 
     def with_changes(self, changes: Mapping[str, Any]) -> Settings:
         """These settings with some replaced; values that are None change nothing."""
@@ -72,7 +77,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     """Settings as the environment gives them; an empty variable counts as absent. Raises InvalidSetting."""
     known = {variable(field.name): field.name for field in fields(Settings)}
     for key in sorted(environ):
-        if key.startswith(PREFIX) and key not in known:
+        if key.startswith(PREFIX) and key not in known and not SERVICE_LINKS.fullmatch(key):
             raise InvalidSetting(f"{key} is not a setting of the operator.")
     return Settings().with_changes({name: parse(name, environ[key]) for key, name in known.items() if environ.get(key)})
 

@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     render = subs.add_parser(
         "render",
         help="print every manifest of a resource",
-        description="Print as YAML what the operator would make of the resources in FILE, without a cluster. Keys and passwords are left out.",
+        description="Print as YAML what the operator would make of the resources in FILE, without a cluster and without secrets.",
     )
     render.set_defaults(command=commands.render)
     render.add_argument("file", metavar="FILE", help="YAML of AirflowClusters and their AirflowBases; - for standard input")

@@ -26,9 +26,7 @@ def application(news: GitSyncNews, wakeups: Wakeups) -> web.Application:
 
     async def post(request: web.Request) -> web.Response:
         where = request.match_info
-        answer = news.record(
-            where["namespace"], where["cluster"], where["entry"], where["token"], request.headers.get(HASH_HEADER, "")
-        )
+        answer = news.record(where["namespace"], where["cluster"], where["entry"], where["token"], request.headers.get(HASH_HEADER, ""))
         log.debug("git-sync of %s/%s, %s: %s", where["namespace"], where["cluster"], where["entry"], answer)
         if answer == "recorded":
             wakeups.wake(Resource(AIRFLOW_CLUSTER, where["namespace"], where["cluster"]))

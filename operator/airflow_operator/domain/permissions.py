@@ -1,0 +1,86 @@
+"""Every right that an install grants, and to whom: the single source of its RBAC manifests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, CHILD_KINDS, EVENT, GROUP, NAMESPACE, POD
+from airflow_operator.domain.manifest import Kind, Manifest
+
+EXECUTOR_ROLE = "airflow-operator-executor"
+LOG_READER_ROLE = "airflow-operator-log-reader"
+
+READ = ("get", "list", "watch")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row: verbs on resources of one API group."""
+
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+    def manifest(self) -> Manifest:
+        """As a PolicyRule."""
+        rule: Manifest = {"apiGroups": [self.group], "resources": list(self.resources), "verbs": list(self.verbs)}
+        return {**rule, "resourceNames": list(self.names)} if self.names else rule
+
+
+def group_of(kind: Kind) -> str:
+    """The API group of a kind; empty for the core group."""
+    return kind.api_version.rpartition("/")[0]
+
+
+def _children() -> tuple[Rule, ...]:
+    by_group: dict[str, list[str]] = {}
+    for kind in CHILD_KINDS:
+        by_group.setdefault(group_of(kind), []).append(kind.plural)
+    return tuple(Rule(group, tuple(plurals), (*READ, "create", "patch", "delete")) for group, plurals in by_group.items())
+
+
+_OURS = (AIRFLOW_BASE.plural, AIRFLOW_CLUSTER.plural)
+
+OPERATOR = (
+    # patch: the finalizer.
+    Rule(GROUP, _OURS, (*READ, "patch")),
+    Rule(GROUP, tuple(f"{plural}/status" for plural in _OURS), ("patch",)),
+    # Owner references that block deletion need this where OwnerReferencesPermissionEnforcement is on.
+    Rule(GROUP, tuple(f"{plural}/finalizers" for plural in _OURS), ("update",)),
+    *_children(),
+    Rule("", (POD.plural,), READ),
+    Rule("", (EVENT.plural,), ("create",)),
+    # The UID of a namespace tells a new one from an old one of the same name.
+    Rule("", (NAMESPACE.plural,), ("get",)),
+    # Lets it hand out these two roles without having their rights.
+    Rule("rbac.authorization.k8s.io", ("clusterroles",), ("bind",), (EXECUTOR_ROLE, LOG_READER_ROLE)),
+)
+"""What the operator may do in the namespaces that it serves."""
+
+EXECUTOR = (
+    Rule("", ("pods",), ("create", "delete", "get", "list", "patch", "watch")),
+    Rule("", ("pods/log",), ("get",)),
+    Rule("", ("events",), ("list", "watch")),
+)
+"""What KubernetesExecutor does: bound to the ServiceAccount of schedulers that run it."""
+
+LOG_READER = (
+    Rule("", ("pods",), READ),
+    Rule("", ("pods/log",), ("get", "list")),
+)
+"""What the API server needs to show the log of a running task pod."""
+
+SCALE = (f"{AIRFLOW_CLUSTER.plural}/scale",)
+
+VIEW = (
+    Rule(GROUP, _OURS, READ),
+    Rule(GROUP, (*(f"{plural}/status" for plural in _OURS), *SCALE), ("get",)),
+)
+"""Added to Kubernetes' role `view`."""
+
+EDIT = (
+    Rule(GROUP, _OURS, ("create", "delete", "deletecollection", "patch", "update")),
+    Rule(GROUP, SCALE, ("patch", "update")),
+)
+"""Added to Kubernetes' roles `edit` and `admin`, which hold `view` already."""
