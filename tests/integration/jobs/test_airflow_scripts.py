@@ -1,0 +1,271 @@
+"""check, migrate and users in real Airflows of this machine, on a real PostgreSQL server.
+
+Slow the first time: installs two Airflows from PyPI into the cache (about half a minute). Run by `pytest -m airflow`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+import airflow_operator.jobs
+from devcluster import paths
+from devcluster.images.catalog import IMAGES
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+
+SCRIPTS = Path(airflow_operator.jobs.__file__).parent / "scripts"
+HEADS_2_11 = {"airflow": ["5f2621c13b39"], "fab": []}
+HEADS_3_3 = {"airflow": ["d2f4e1b3c5a7"], "fab": ["02ca36b0235b"]}
+EMPTY = {"airflow": [], "fab": []}
+FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+
+Result = dict[str, Any]
+
+
+def installed(version: str) -> Path:
+    """The Python of a virtual environment with the same packages as the test bed's image of that version; made once."""
+    args = IMAGES[f"airflow-{version}"].args
+    home = paths.cache() / "venvs" / f"airflow-{version}-{args['PINNED_TO']}"
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with home.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / "complete").exists():
+            python = home / "bin" / "python"
+            package = f"apache-airflow[{args['AIRFLOW_EXTRAS']}]=={version}"
+            options = ["--python", str(python), "--compile-bytecode", "--exclude-newer", args["PINNED_TO"]]
+            subprocess.run(["uv", "venv", "--clear", "--python", "3.11", str(home)], check=True, timeout=120)
+            subprocess.run(["uv", "pip", "install", *options, package], check=True, timeout=600)
+            (home / "complete").touch()
+    return home / "bin" / "python"
+
+
+@dataclass
+class Image:
+    """One Airflow as the scripts meet it in a container, with a database."""
+
+    python: Path
+    folder: Path
+    url: str
+
+    def env(self, **extra: str) -> dict[str, str]:
+        """Nothing but what a Job sets."""
+        return {
+            "PATH": os.environ["PATH"],
+            "AIRFLOW_HOME": str(self.folder / "home"),
+            "AIRFLOW__CORE__AUTH_MANAGER": FAB,
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__FERNET_KEY": "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg=",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.url,
+            "ADMIN_DIR": str(self.folder / "admin"),
+            "TERMINATION_LOG": str(self.folder / "termination"),
+            **extra,
+        }
+
+    def start(self, script: str, **env: str) -> subprocess.Popen[str]:
+        """Start a script."""
+        command = [str(self.python), str(SCRIPTS / f"{script}.py")]
+        return subprocess.Popen(command, env=self.env(**env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def run(self, script: str, **env: str) -> Result:
+        """Run a script to its end and give its result; shows how long it took."""
+        (self.folder / "termination").unlink(missing_ok=True)
+        began = time.monotonic()
+        process = self.start(script, **env)
+        output, _ = process.communicate(timeout=300)
+        message = (self.folder / "termination").read_text()
+        print(f"{script}: {time.monotonic() - began:.2f} s {message}", file=sys.stderr)
+        assert len(message.encode()) <= 4096
+        assert output.splitlines()[-1] == message, output
+        result: Result = json.loads(message)
+        assert process.returncode == (1 if result["result"] == "Failed" else 0), output
+        assert PASSWORD not in output
+        return result
+
+    def login(self, username: str, password: str) -> bool:
+        """Whether FAB itself takes the password, and the user is an administrator with permissions."""
+        env = self.env(LOGIN_NAME=username, LOGIN_PASSWORD=password)
+        done = subprocess.run([str(self.python), "-c", LOGIN], env=env, capture_output=True, text=True, timeout=120)
+        assert done.returncode in (0, 3), done.stderr
+        return done.returncode == 0
+
+
+LOGIN = """
+import os, sys
+try:
+    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+except ImportError:
+    from airflow.utils.cli_app_builder import get_application_builder
+with get_application_builder() as builder:
+    builder.sm.sync_roles()
+    builder.sm._rotate_session_id = lambda: None  # there is no browser's session here
+    user = builder.sm.auth_user_db(os.environ["LOGIN_NAME"], os.environ["LOGIN_PASSWORD"])
+    if user is None:
+        sys.exit(3)
+    assert [role.name for role in user.roles] == ["Admin"]
+    assert len(user.roles[0].permissions) > 50
+"""
+
+PASSWORD = "pa'ss w\"örd-1"
+
+
+@pytest.fixture
+def image(request: pytest.FixtureRequest, postgres: Any, tmp_path: Path) -> Image:
+    """An Airflow (3.3.2, or what the test's parameter says) with an empty database of its own."""
+    made = Image(installed(getattr(request, "param", "3.3.2")), tmp_path, url(postgres))
+    (tmp_path / "admin").mkdir()
+    (tmp_path / "admin" / "username").write_text("admin")
+    (tmp_path / "admin" / "password").write_text(PASSWORD)
+    with postgres.connect() as admin:
+        admin.execute("DROP DATABASE IF EXISTS airflow WITH (FORCE)")
+        admin.execute("DROP ROLE IF EXISTS airflow")
+        admin.execute("CREATE ROLE airflow LOGIN PASSWORD 'p@ss/word'")
+        admin.execute("CREATE DATABASE airflow OWNER airflow TEMPLATE template0 ENCODING 'UTF8'")
+    return made
+
+
+def url(postgres: Any) -> str:
+    return f"postgresql+psycopg2://airflow:p%40ss%2Fword@127.0.0.1:{postgres.port}/airflow"
+
+
+def expect(state: object) -> dict[str, str]:
+    return {"EXPECT": json.dumps(state)}
+
+
+@pytest.mark.parametrize(("image", "heads"), [("3.3.2", HEADS_3_3), ("2.11.2", HEADS_2_11)], indirect=["image"])
+def test_from_empty_to_current(image: Image, heads: dict[str, list[str]], postgres: Any) -> None:
+    empty = image.run("check")
+    assert (empty["result"], empty["database"], empty["image"]) == ("Empty", EMPTY, heads)
+    assert image.run("migrate", **expect("Empty"))["database"] == heads
+    assert image.run("check")["result"] == "Current"
+    assert image.run("migrate", **expect("Empty"))["result"] == "Migrated"
+    assert image.run("migrate", **expect(heads))["result"] == "Migrated"
+    assert postgres.rows("SELECT pool FROM slot_pool", database="airflow") == [("default_pool",)]
+
+
+def test_airflow_itself_agrees(image: Image) -> None:
+    command = [str(image.python), "-m", "airflow", "db", "check-migrations", "--migration-wait-timeout=1"]
+    assert subprocess.run(command, env=image.env(), capture_output=True, timeout=120).returncode != 0
+    image.run("migrate", **expect("Empty"))
+    assert subprocess.run(command, env=image.env(), capture_output=True, timeout=120).returncode == 0
+
+
+@pytest.mark.parametrize("image", ["2.11.2"], indirect=True)
+def test_upgrade_from_2_to_3(image: Image) -> None:
+    image.run("migrate", **expect("Empty"))
+    image.run("users")
+    newer = Image(installed("3.3.2"), image.folder, image.url)
+    behind = newer.run("check")
+    assert (behind["result"], behind["database"]) == ("Behind", HEADS_2_11)
+    assert newer.run("migrate", **expect(HEADS_2_11))["database"] == HEADS_3_3
+    assert newer.run("check")["result"] == "Current"
+    assert newer.run("users") == {"result": "Unchanged"}
+    assert newer.login("admin", PASSWORD)
+    assert image.run("check")["result"] == "Unknown"
+
+
+def test_a_stale_decision_changes_nothing(image: Image) -> None:
+    assert image.run("migrate", **expect(HEADS_2_11))["result"] == "Stale"
+    assert image.run("check")["result"] == "Empty"
+
+
+def test_an_unfinished_migration_is_not_current(image: Image, postgres: Any) -> None:
+    image.run("migrate", **expect("Empty"))
+    with postgres.connect("airflow") as admin:
+        admin.execute("DELETE FROM slot_pool")
+    assert image.run("check")["result"] == "Behind"
+    image.run("migrate", **expect(HEADS_3_3))
+    assert image.run("check")["result"] == "Current"
+    with postgres.connect("airflow") as admin:
+        admin.execute("DROP TABLE alembic_version_fab")
+    assert image.run("check")["result"] == "Behind"
+    assert image.run("migrate", **expect({**HEADS_3_3, "fab": []}))["database"] == HEADS_3_3
+
+
+def test_another_version_than_declared_does_nothing(image: Image) -> None:
+    for script in ("check", "migrate"):
+        result = image.run(script, EXPECTED_VERSION="3.3.1", **expect("Empty"))
+        assert (result["result"], result["airflowVersion"]) == ("WrongVersion", "3.3.2")
+    assert image.run("check")["result"] == "Empty"
+
+
+def test_two_migrations_at_once(image: Image) -> None:
+    logs = [str(image.folder / f"termination-{number}") for number in range(2)]
+    both = [image.start("migrate", TERMINATION_LOG=log, **expect("Empty")) for log in logs]
+    for process in both:
+        process.communicate(timeout=300)
+    assert [json.loads(Path(log).read_text())["result"] for log in logs] == ["Migrated", "Migrated"]
+    assert image.run("check")["result"] == "Current"
+
+
+@pytest.mark.parametrize("table", ["dag_run", "ab_user"])
+def test_a_migration_killed_half_way_can_be_repeated(image: Image, postgres: Any, table: str) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'airflow' AND wait_event_type = 'Lock'"
+    with postgres.connect("airflow", "airflow", "p@ss/word") as blocker, blocker.transaction(force_rollback=True):
+        # Until this transaction ends, nobody can create a table of that name: the migration stops there.
+        blocker.execute(psycopg.sql.SQL("CREATE TABLE {} (id int)").format(psycopg.sql.Identifier(table)))
+        process = image.start("migrate", **expect("Empty"))
+        deadline = time.monotonic() + 120
+        while not postgres.rows(waiting)[0][0]:
+            assert process.poll() is None, "the migration ended before it came to this table"
+            assert time.monotonic() < deadline, "the migration did not come to this table"
+            time.sleep(0.05)
+        process.kill()
+        process.communicate(timeout=10)
+    state = image.run("check")
+    assert state["result"] == ("Empty" if table == "dag_run" else "Behind")
+    assert image.run("migrate", **expect("Empty" if state["result"] == "Empty" else state["database"]))["database"] == HEADS_3_3
+    assert image.run("check")["result"] == "Current"
+
+
+@pytest.mark.parametrize("image", ["3.3.2", "2.11.2"], indirect=True)
+def test_the_administrator(image: Image, postgres: Any) -> None:
+    image.run("migrate", **expect("Empty"))
+    assert image.run("users") == {"result": "Created"}
+    assert image.login("admin", PASSWORD)
+    assert image.run("users") == {"result": "Unchanged"}
+
+    (image.folder / "admin" / "password").write_text("another one\n")
+    assert image.run("users") == {"result": "Updated", "changed": ["password"]}
+    assert image.login("admin", "another one")
+    assert not image.login("admin", PASSWORD)
+
+    with postgres.connect("airflow") as admin:
+        admin.execute("DELETE FROM ab_user_role")
+        admin.execute("UPDATE ab_user SET active = false, username = 'Admin'")
+    assert image.run("users") == {"result": "Updated", "changed": ["active", "role"]}
+
+
+def test_other_users_are_not_touched(image: Image, postgres: Any) -> None:
+    image.run("migrate", **expect("Empty"))
+    image.run("users")
+    columns = "SELECT * FROM ab_user ORDER BY id"
+    first = postgres.rows(columns, database="airflow")
+    (image.folder / "admin" / "username").write_text("second")
+    (image.folder / "admin" / "email").write_text("admin@example.com")
+    taken = image.run("users")
+    assert taken["result"] == "Failed"
+    assert "e-mail address admin@example.com" in taken["message"]
+    (image.folder / "admin" / "email").unlink()
+    assert image.run("users") == {"result": "Created"}
+    assert postgres.rows(columns, database="airflow")[:1] == first
+
+
+def test_failures_say_why(image: Image) -> None:
+    assert "not migrated with the FAB auth manager" in image.run("users")["message"]
+    wrong = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": image.url.replace("p%40ss", "wrong")}
+    for script in ("check", "migrate", "users"):
+        result = image.run(script, **wrong, **expect("Empty"))
+        assert result["result"] == "Failed"
+        assert "password authentication failed" in result["message"]
+        assert "wrong" not in result["message"]
