@@ -54,5 +54,5 @@ def render(config: Config) -> str:
 
 
 def _escaped(value: str) -> str:
-    """Several lines as configparser continues them."""
-    return value.replace("\n", "\n\t")
+    """A literal value as configparser reads it back: a percent sign is doubled, further lines are indented."""
+    return value.replace("%", "%%").replace("\n", "\n\t")

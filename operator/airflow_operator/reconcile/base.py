@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_operator.api import AirflowBaseSpec, parse_base
+from airflow_operator.api.common import quantity
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.errors import InvalidSpec
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, PERSISTENT_VOLUME_CLAIM, POD, SECRET, SERVICE, STATEFUL_SET
 from airflow_operator.domain.manifest import Live, dig
-from airflow_operator.kube.errors import AlreadyExists
+from airflow_operator.kube.errors import AlreadyExists, Forbidden, Invalid
 from airflow_operator.reconcile.apply import Applied, Desired, apply
 from airflow_operator.reconcile.build import postgres
 from airflow_operator.reconcile.observe import lists
@@ -77,7 +78,27 @@ async def _carry_out(ctx: Context, resource: Live, spec: AirflowBaseSpec, childr
     wanted = postgres.postgres(meta["name"], meta["namespace"], meta["uid"], spec)
     opaque = bool(spec.pods.affinity or spec.pods.tolerations)
     owned = [item for item in children if item["kind"] in ("Service", "StatefulSet")]
+    await _grow(ctx, meta["name"], spec, children)
     return await apply(ctx.kube, Desired(tuple(wanted), prove=opaque), owned, owner=resource)
+
+
+async def _grow(ctx: Context, name: str, spec: AirflowBaseSpec, children: Sequence[Live]) -> None:
+    """Ask for more room in the claim: a StatefulSet's template is only read when a claim is made."""
+    if spec.database.postgres is None:
+        return
+    size = spec.database.postgres.storage.size
+    for claim in children:
+        if claim["kind"] != "PersistentVolumeClaim" or claim["metadata"]["name"] != names.postgres_claim(name):
+            continue
+        if quantity(dig(claim, "spec", "resources", "requests", "storage", default="0")) >= quantity(size):
+            continue
+        path = "/spec/resources/requests/storage"
+        try:
+            change = {"op": "replace", "path": path, "value": size}
+            await ctx.kube.patch(PERSISTENT_VOLUME_CLAIM, claim["metadata"]["namespace"], claim["metadata"]["name"], [change])
+        except (Forbidden, Invalid) as error:
+            message = f"spec.database.postgres.storage.size cannot grow to {size}: {error.message}"
+            raise InvalidSpec("StorageCannotGrow", message) from None
 
 
 def _available(name: str, applied: Applied, children: Sequence[Live]) -> list[Condition]:

@@ -24,6 +24,7 @@ from airflow_operator.domain.kinds import (
 from airflow_operator.domain.manifest import Kind, Live, dig
 from airflow_operator.reconcile import references
 from airflow_operator.reconcile.types import Health, SeenCluster
+from airflow_operator.reconcile.validate import base_path
 
 if TYPE_CHECKING:
     from airflow_operator.kube.protocol import Kube
@@ -95,4 +96,4 @@ async def _health(ctx: Context, namespace: str, name: str, spec: AirflowClusterS
         return Health()
     release = RELEASES[spec.version]
     port = next(iter(release.api_server.ports.values()))
-    return await ctx.health.read(f"http://{names.api_server(name)}.{namespace}.svc:{port}{release.health_path}")
+    return await ctx.health.read(f"http://{names.api_server(name)}.{namespace}.svc:{port}{base_path(spec)}{release.health_path}")

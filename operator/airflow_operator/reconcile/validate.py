@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow_operator.airflow.releases import Release, release_of
 from airflow_operator.api import AirflowBaseSpec, AirflowClusterSpec, parse_base, parse_cluster
@@ -58,6 +59,11 @@ class ValidatedCluster:
         return f"{image.repository}@{image.digest}" if image.digest else f"{image.repository}:{image.tag or self.spec.version}"
 
     @cached_property
+    def base_path(self) -> str:
+        """The path under which the API server answers: that of `[api] base_url`."""
+        return base_path(self.spec)
+
+    @cached_property
     def database(self) -> str:
         """Name of the cluster's database and of its role."""
         return names.database(self.namespace, self.name)
@@ -83,6 +89,11 @@ class ValidatedCluster:
         return found
 
 
+def base_path(spec: AirflowClusterSpec) -> str:
+    """The path of `[api] base_url`, without a slash at its end."""
+    return urlsplit(str(spec.config.get("api", {}).get("base_url", ""))).path.rstrip("/")
+
+
 def validate(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
     """Raises InvalidSpec for what only a change of the spec can mend, Waiting for what others have still to provide."""
     cluster = parse_cluster(seen.resource)
@@ -93,6 +104,7 @@ def validate(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
     for reference in wanted:
         _require(reference, seen.references)
     _refuse_owned_variables(spec, seen.references)
+    _refuse_lost_lines(spec)
     return ValidatedCluster(
         name=meta["name"],
         namespace=meta["namespace"],
@@ -148,6 +160,17 @@ def _require_git_credentials(reference: Reference, live: Live) -> None:
         return
     message = f"{reference.field} names Secret {reference.name}, which needs the keys username and password, or the key token."
     raise Waiting("KeyNotFound", message)
+
+
+def _refuse_lost_lines(spec: AirflowClusterSpec) -> None:
+    """A line of airflow.cfg that begins like a comment is one, also in the middle of a value."""
+    for section, options in spec.config.items():
+        for option, value in options.items():
+            if any(line.lstrip().startswith(("#", ";")) for line in str(value).splitlines()[1:]):
+                field = f"spec.config.{section}.{option}"
+                raise InvalidSpec(
+                    "InvalidSpec", f"{field}: a line that begins with # or ; is lost in airflow.cfg: join it to the one before."
+                )
 
 
 def _refuse_owned_variables(spec: AirflowClusterSpec, found: Mapping[tuple[str, str], Live | None]) -> None:

@@ -38,7 +38,7 @@ def owned(cluster: ValidatedCluster) -> Config:
         "core": {
             "executor": ",".join(cluster.spec.executors),
             "auth_manager": cluster.release.auth_manager_fab,
-            "execution_api_server_url": f"http://{service}.{cluster.namespace}.svc:8080/execution/",
+            "execution_api_server_url": f"http://{service}.{cluster.namespace}.svc:8080{cluster.base_path}/execution/",
         },
         # All components read one file; only those that hold the key files touch these paths (seen on 3.3.2).
         "api_auth": {"jwt_private_key_path": f"{JWT_DIR}/{JWT_FILE}", "trusted_jwks_url": f"{JWKS_DIR}/{JWKS_FILE}"},

@@ -109,9 +109,9 @@ def scheduling(*layers: PodDefaults) -> dict[str, Any]:
     for layer in layers:
         if layer.node_selector:
             merged["nodeSelector"] = {**merged.get("nodeSelector", {}), **layer.node_selector}
-        if layer.tolerations:
+        if layer.tolerations is not None:
             merged["tolerations"] = list(layer.tolerations)
-        if layer.affinity:
+        if layer.affinity is not None:
             merged["affinity"] = dict(layer.affinity)
         if layer.priority_class_name:
             merged["priorityClassName"] = layer.priority_class_name

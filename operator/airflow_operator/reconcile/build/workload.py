@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from airflow_operator.airflow.releases import Component
 from airflow_operator.api.cluster import Component as Settings
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.hashing import digest
-from airflow_operator.domain.manifest import Manifest
+from airflow_operator.domain.manifest import Manifest, dig
 from airflow_operator.reconcile import references
 from airflow_operator.reconcile.build import airflow_env, git_sync, meta, pods, storage
 from airflow_operator.reconcile.keys import Keys
@@ -99,13 +100,20 @@ def _container(
         "env": airflow_env.of_component(cluster, facts, settings),
         **airflow_env.env_from(cluster),
         **({"ports": ports} if ports else {}),
-        **{name: dict(probe) for name, probe in facts.probes.items()},
+        **{name: _under(cluster.base_path, probe) for name, probe in facts.probes.items()},
         **({"lifecycle": lifecycle} if lifecycle else {}),
         "resources": pods.resources(facts.name, cluster.spec.pods.resources, settings.resources),
         "securityContext": pods.container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [*airflow_env.mounts(), *own.mounts, storage.logs_mount()],
     }
+
+
+def _under(path: str, probe: Mapping[str, Any]) -> dict[str, Any]:
+    """A probe of the API server below its base path; other probes as they are."""
+    if not path or dig(probe, "httpGet", "port") != 8080:
+        return dict(probe)
+    return {**probe, "httpGet": {**probe["httpGet"], "path": f"{path}{probe['httpGet']['path']}"}}
 
 
 def _checksum(cluster: ValidatedCluster, keys: Keys, facts: Component, settings: Settings) -> str:
