@@ -12,6 +12,7 @@ from airflow_operator.kube.client import connect
 from airflow_operator.kube.protocol import Kube
 from devcluster.control_plane import ControlPlane
 from tests.integration.audit import Audit
+from tests.integration.players import PodPlayer
 
 _numbers = count(1)
 
@@ -25,8 +26,15 @@ def control_plane() -> Iterator[ControlPlane]:
 
 @pytest.fixture
 async def kube(control_plane: ControlPlane) -> AsyncIterator[Kube]:
-    """The operator's own client, as cluster administrator."""
+    """The operator's own client, as cluster administrator; the audit log counts what it asks as the operator's."""
     async with connect(control_plane.kubeconfig) as client:
+        yield client
+
+
+@pytest.fixture
+async def admin(control_plane: ControlPlane) -> AsyncIterator[Kube]:
+    """The same client in the hands of a person: the audit log tells the two apart."""
+    async with connect(control_plane.kubeconfig, user_agent="administrator") as client:
         yield client
 
 
@@ -37,6 +45,13 @@ def namespace(control_plane: ControlPlane, request: pytest.FixtureRequest) -> st
     control_plane.kubectl("create", "namespace", name)
     control_plane.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
     return name
+
+
+@pytest.fixture
+async def player(control_plane: ControlPlane, namespace: str) -> AsyncIterator[PodPlayer]:
+    """Plays the pods of the test's namespace."""
+    async with PodPlayer(control_plane, namespace) as playing:
+        yield playing
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ async def eventually(condition: Callable[[], Awaitable[T | None]], *, within: fl
     """The first true answer of `condition`; AssertionError when there was none in time (seconds)."""
     try:
         async with asyncio.timeout(within):
-            while not (answer := await condition()):
-                await asyncio.sleep(0.05)  # noqa: ASYNC110  (the condition lies behind an API, not in this process)
+            while not (answer := await condition()):  # noqa: ASYNC110  (the condition lies behind an API, not in this process)
+                await asyncio.sleep(0.05)
             return answer
     except TimeoutError:
         raise AssertionError(f"{getattr(condition, '__name__', condition)} did not become true within {within:g} s") from None

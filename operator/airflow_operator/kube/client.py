@@ -29,12 +29,14 @@ METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 
 
 @asynccontextmanager
-async def connect(kubeconfig: str | os.PathLike[str] | None = None, context: str | None = None) -> AsyncIterator[Kube]:
+async def connect(
+    kubeconfig: str | os.PathLike[str] | None = None, context: str | None = None, *, user_agent: str = FIELD_MANAGER
+) -> AsyncIterator[Kube]:
     """A client of the cluster of a kubeconfig, or of the cluster that this pod runs in.
 
-    Raises `errors.NotConfigured` where there is neither.
+    `user_agent` names the client in the API server's audit log. Raises `errors.NotConfigured` where there is no way in.
     """
-    transport = Transport(credentials(kubeconfig, context))
+    transport = Transport(credentials(kubeconfig, context), user_agent)
     await transport.open()
     try:
         yield Client(transport)

@@ -52,9 +52,10 @@ def credentials(kubeconfig: str | os.PathLike[str] | None, context: str | None) 
 class Transport:
     """One connection pool with one set of credentials."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, user_agent: str) -> None:
         """Nothing is read or opened before `open`."""
         self._load = load
+        self._user_agent = user_agent
         self._configuration = Configuration()
         # Every watch holds a connection for minutes, so the pool has no limit of its own; requests have.
         self._configuration.connection_pool_maxsize = 0
@@ -129,7 +130,7 @@ class Transport:
     ) -> Any:
         url = f"{self._configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
         for last in (False, True):
-            headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": "airflow-operator"}
+            headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": self._user_agent}
             await self._api.update_params_for_auth(headers, None, ["BearerToken"], path, method, None)
             response = await self._api.rest_client.request(method, url, headers=headers, body=body, _request_timeout=timeout)
             if response.status != 401 or last or not await self._reload():
