@@ -28,7 +28,7 @@ async def prove_task_pod(kube: Kube, cluster: ValidatedCluster, children: Sequen
     if key_of(task_pods.template_config_map(cluster)) in {key_of(child) for child in children}:
         return
     try:
-        await kube.apply(task_pods.sample_pod(cluster), dry_run=True)
+        await kube.apply(task_pods.trial(cluster), dry_run=True)
     except Invalid as error:
         message = f"spec.taskPods.podTemplate or spec.pods: the API server refuses the task pod: {error.message}"
         raise InvalidSpec("Refused", message) from None

@@ -47,11 +47,19 @@ def template_config_map(cluster: ValidatedCluster) -> Manifest:
     return meta.config_map(cluster, "pod-template", {config.POD_TEMPLATE_FILE: yaml.safe_dump(template(cluster), sort_keys=True)})
 
 
-def sample_pod(cluster: ValidatedCluster) -> Manifest:
-    """A task pod as the executor would make it, for a dry run: the template is text to the API server."""
-    made = template(cluster)
-    made["metadata"] = {**made["metadata"], "name": names.child(cluster.name, COMPONENT), "namespace": cluster.namespace}
-    return made
+def trial(cluster: ValidatedCluster) -> Manifest:
+    """A Job with the template of task pods, for a dry run: the template itself is text to the API server.
+
+    A Job, since the operator has no right to make pods.
+    """
+    pod = template(cluster)
+    meta = {key: value for key, value in pod["metadata"].items() if key != "name"}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": names.child(cluster.name, f"{COMPONENT}-trial"), "namespace": cluster.namespace},
+        "spec": {"template": {"metadata": meta, "spec": pod["spec"]}},
+    }
 
 
 def _base(cluster: ValidatedCluster) -> dict[str, Any]:
