@@ -148,5 +148,5 @@ class NoHealthProbe:
     """Knows nothing: for an operator that cannot reach the pods' network."""
 
     async def read(self, url: str) -> Health:
-        """Always: not known."""
-        return Health()
+        """Always: not asked."""
+        return Health(asked=False)

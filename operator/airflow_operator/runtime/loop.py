@@ -139,11 +139,12 @@ async def delete(title: str, step: Delete, *, flag: asyncio.Event, timing: Timin
     somebody still needs what would be removed.
     """
     clock = asyncio.get_running_loop().time
-    deadline = clock() + timing.deletion_timeout
+    busy_since: float | None = None
     failures = 0
     obstacle = "it did not end in time"
     while True:
         flag.clear()
+        started = clock()
         try:
             async with asyncio.timeout(timing.reconcile_timeout):
                 again = await step()
@@ -153,14 +154,16 @@ async def delete(title: str, step: Delete, *, flag: asyncio.Event, timing: Timin
             rest = DELETION_POLL if again.after is None else again.after
         except Waiting as waiting:
             log.info("%s: %s", title, waiting.message)
-            deadline = clock() + timing.deletion_timeout
-            rest = timing.resync
+            busy_since = None
+            await _rest(flag, timing.resync, timing.debounce)
+            continue
         except Exception as error:
             failures += 1
             obstacle = _in_words(error)
             rest = backoff(failures, _asked_for(error))
             report(title, error, rest)
-        left = deadline - clock()
+        busy_since = started if busy_since is None else busy_since
+        left = busy_since + timing.deletion_timeout - clock()
         if left <= 0:
             return obstacle
         await _rest(flag, min(rest, left), timing.debounce)
