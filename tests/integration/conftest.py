@@ -13,6 +13,8 @@ from airflow_operator.kube.protocol import Kube
 from devcluster.control_plane import ControlPlane
 from tests.integration.audit import Audit
 from tests.integration.players import PodPlayer
+from tests.integration.running import install_crds
+from tests.integration.scenario import Stage
 
 _numbers = count(1)
 
@@ -58,3 +60,15 @@ async def player(control_plane: ControlPlane, namespace: str) -> AsyncIterator[P
 def audit(control_plane: ControlPlane, namespace: str) -> Audit:
     """Requests of the operator's client in the test's namespace."""
     return Audit(control_plane, namespace)
+
+
+@pytest.fixture(scope="session")
+def our_kinds(control_plane: ControlPlane) -> None:
+    """The CRDs, once a control plane."""
+    install_crds(control_plane)
+
+
+@pytest.fixture
+def stage(our_kinds: None, control_plane: ControlPlane, namespace: str, admin: Kube, player: PodPlayer) -> Stage:
+    """A namespace for a scenario."""
+    return Stage(control_plane, namespace, admin, player)
