@@ -1,7 +1,8 @@
-"""Git repositories over smart HTTP, with a password that may change while it runs. For tests: no TLS, no limits.
+"""Git repositories over smart HTTP and SSH, with credentials that may change while it runs. For tests: no TLS, no limits.
 
 Settings: GIT_REPOS (names, separated by spaces), GIT_USERNAME, GIT_PASSWORD or GIT_PASSWORD_FILE (read at each request; neither: open to
-all), GIT_ROOT, GIT_SEED, GIT_PORT. `/healthz` answers without a password.
+all), GIT_AUTHORIZED_KEYS_FILE (switches SSH on), GIT_HOST_KEY_FILE, GIT_ROOT, GIT_SEED, GIT_PORT, GIT_SSH_PORT.
+`/healthz` and `/host-key` answer without a password.
 """
 
 import base64
@@ -54,6 +55,34 @@ def make_repository(root: Path, name: str, seed: Path) -> None:
         git("-C", tree, "push", "--quiet", bare, "main")
 
 
+def start_ssh(root: Path, authorized_keys: str) -> Path:
+    """Start sshd beside us and return the file of its public host key."""
+    key = root / "host_key"
+    if given := os.environ.get("GIT_HOST_KEY_FILE"):
+        # A copy of our own: sshd refuses a key that others may read, as mounted Secrets often are.
+        key.write_bytes(Path(given).read_bytes())
+        key.chmod(0o600)
+        public = subprocess.run(["ssh-keygen", "-y", "-f", key], capture_output=True, text=True, check=True).stdout
+        key.with_suffix(".pub").write_text(public)
+    elif not key.exists():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "git-server", "-f", key], check=True)
+    config = root / "sshd_config"
+    lines = (
+        f"Port {os.environ.get('GIT_SSH_PORT', '2222')}",
+        f"HostKey {key}",
+        f"AuthorizedKeysFile {authorized_keys}",
+        "AuthenticationMethods publickey",
+        "AllowTcpForwarding no",
+        "PermitTTY no",
+        "PidFile none",
+        # The keys lie in a volume that belongs to root.
+        "StrictModes no",
+    )
+    config.write_text("\n".join(lines) + "\n")
+    subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", config])
+    return key.with_suffix(".pub")
+
+
 def password() -> str:
     """The password of this moment; "" lets everybody in."""
     file = os.environ.get("GIT_PASSWORD_FILE")
@@ -64,6 +93,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Checks the password and hands the request to `git http-backend`, a CGI program."""
 
     root: Path
+    host_key: Path | None = None
     protocol_version = "HTTP/1.1"
     server_version = "git-server"
 
@@ -71,6 +101,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Serve what git fetches, and the health probe."""
         if self.path == "/healthz":
             self._plain(200, "ok\n")
+        elif self.path == "/host-key" and self.host_key:
+            self._plain(200, self.host_key.read_text())
         else:
             self._serve()
 
@@ -159,6 +191,8 @@ def main() -> int:
     for name in os.environ.get("GIT_REPOS", "dags.git").split():
         make_repository(root, name, seeds / name)
     Handler.root = root
+    if authorized_keys := os.environ.get("GIT_AUTHORIZED_KEYS_FILE"):
+        Handler.host_key = start_ssh(root, authorized_keys)
     server = http.server.ThreadingHTTPServer(("", int(os.environ.get("GIT_PORT", "8080"))), Handler)
     print(f"serving {root} on port {server.server_port}", file=sys.stderr, flush=True)
     server.serve_forever()

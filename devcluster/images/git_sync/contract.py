@@ -133,7 +133,7 @@ class Log:
 
     def _write(self, fields: dict[str, object]) -> None:
         stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-        print(json.dumps({"logger": "", "ts": stamp, **fields}), file=sys.stderr, flush=True)
+        print(json.dumps({"logger": "", "ts": stamp, **fields}, separators=(",", ":")), file=sys.stderr, flush=True)
 
     def info(self, message: str, **fields: object) -> None:
         """Say what happens."""
@@ -145,7 +145,7 @@ class Log:
         if self._error_file:
             self._error_file.parent.mkdir(parents=True, exist_ok=True)
             unfinished = self._error_file.with_name(f"tmp-err-{os.getpid()}")
-            unfinished.write_text(json.dumps({"Msg": message, "Err": str(error), "Args": fields}))
+            unfinished.write_text(json.dumps({"Msg": message, "Err": str(error), "Args": fields}, separators=(",", ":")))
             unfinished.replace(self._error_file)
 
     def all_is_well(self) -> None:
