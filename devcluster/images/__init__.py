@@ -3,7 +3,7 @@
 `python -m devcluster.images build [NAME...]` and `python -m devcluster.images list`.
 """
 
-from devcluster.images.build import build
+from devcluster.images.builder import build
 from devcluster.images.catalog import DEFAULT, IMAGES, Image
 
 __all__ = ["DEFAULT", "IMAGES", "Image", "build"]

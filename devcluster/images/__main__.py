@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from devcluster.errors import DevclusterError
-from devcluster.images.build import archive, build
+from devcluster.images.builder import archive, build
 from devcluster.images.catalog import DEFAULT, IMAGES
 
 
