@@ -1,0 +1,64 @@
+"""What every sample renders to, and the text in which it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from airflow_operator.domain.manifest import Manifest
+from airflow_operator.reconcile.offline import render
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = ROOT / "manifests" / "samples"
+KEPT = Path(__file__).resolve().parent
+
+NAMES = tuple(sorted(path.stem for path in SAMPLES.glob("*.yaml")))
+
+
+def rendered(name: str) -> list[Manifest]:
+    """Every manifest of one sample."""
+    return render(yaml.safe_load_all((SAMPLES / f"{name}.yaml").read_text(encoding="utf-8")))
+
+
+def text(name: str) -> str:
+    """The manifests of one sample as YAML that reads well in a review."""
+    documents = [_without_scripts(manifest) for manifest in rendered(name)]
+    return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, explicit_start=True, width=140)
+
+
+def _without_scripts(manifest: Manifest) -> Manifest:
+    """Scripts are reviewed where they are written; the ConfigMap's name changes with them."""
+    made = deepcopy(manifest)
+    if made["kind"] == "ConfigMap":
+        made["data"] = {key: "(the script)" if key.endswith(".py") else value for key, value in made["data"].items()}
+    return made
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts of several lines as blocks; no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def pod_templates(manifests: list[Manifest]) -> Mapping[str, Manifest]:
+    """Every pod that the manifests would start, by a name for a message: templates of workloads and Jobs, and that of tasks."""
+    found: dict[str, Manifest] = {}
+    for manifest in manifests:
+        name = f"{manifest['kind']} {manifest['metadata']['name']}"
+        if template := manifest.get("spec", {}).get("template"):
+            found[name] = template
+        elif manifest["kind"] == "ConfigMap" and "pod_template.yaml" in manifest["data"]:
+            found["task"] = yaml.safe_load(manifest["data"]["pod_template.yaml"])
+    return found
