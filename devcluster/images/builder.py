@@ -60,9 +60,10 @@ def _build_one(opened: store.Store, base: str, image: Image, path: Path) -> None
 
 def _forget_older(image: Image, current: Path) -> None:
     digits = "[0-9a-f]" * 12
-    for path in current.parent.glob(f"{image.name}-{digits}.tar"):
-        if path != current:
-            path.unlink(missing_ok=True)
+    others = [path for path in current.parent.glob(f"{image.name}-{digits}.tar") if path != current]
+    # The last one before stays: another run, of an older source, may be about to import it.
+    for path in sorted(others, key=lambda path: path.stat().st_mtime)[:-1]:
+        path.unlink(missing_ok=True)
 
 
 def _fetched(artifact: MavenArtifact) -> Path:

@@ -12,7 +12,7 @@ import pytest
 from devcluster.errors import DevclusterError
 from devcluster.images import base, build, host
 from devcluster.images.__main__ import main
-from devcluster.images.builder import _fetched, archive
+from devcluster.images.builder import _fetched, _forget_older, archive
 from devcluster.images.catalog import DEFAULT, IMAGES, Image, MavenArtifact
 
 ENTRYPOINT = IMAGES["airflow-3.3.2"].context / "entrypoint.sh"
@@ -76,6 +76,17 @@ def test_nothing_runs_when_all_archives_are_there(cache: Path, monkeypatch: pyte
         archive(IMAGES[name]).touch()
     assert build() == {name: archive(IMAGES[name]) for name in DEFAULT}
     assert all(path.parent == cache for path in build().values())
+
+
+def test_of_older_archives_only_the_last_one_stays(cache: Path) -> None:
+    names = [f"x-{digit * 12}.tar" for digit in "abc"]
+    for age, name in enumerate(names):
+        (cache / name).touch()
+        os.utime(cache / name, (1000 - age, 1000 - age))
+    other = cache / "x-server-aaaaaaaaaaaa.tar"
+    other.touch()
+    _forget_older(image_of(cache), cache / names[0])
+    assert {path.name for path in cache.iterdir()} == {names[0], names[1], other.name}
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
