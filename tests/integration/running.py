@@ -68,6 +68,7 @@ class WatchedKube:
         """`hang_before_write`: 1 for the first write."""
         self._hang_at = hang_before_write
         self.writes: list[str] = []
+        self.statuses: list[Manifest] = []
         self.hanging = threading.Event()
         self._kube: Kube | None = None
 
@@ -104,6 +105,7 @@ class WatchedKube:
     async def apply_status(self, manifest: Manifest, *, manager: str = STATUS_MANAGER) -> Live:
         """As Kube."""
         await self._write(f"status {manifest['kind']} {manifest['metadata']['name']}")
+        self.statuses.append(manifest)
         return await self._inner.apply_status(manifest, manager=manager)
 
     async def create(self, manifest: Manifest) -> Live:

@@ -45,8 +45,7 @@ async def reconcile_base(ctx: Context, namespace: str, name: str) -> LookAgain:
             found = _available(name, applied, children)
     except InvalidSpec as error:
         found = [Condition("SpecValid", "False", error.reason, error.message)]
-    await report(ctx, resource, _status(resource, found, clusters))
-    return LookAgain()
+    return await report(ctx, resource, _status(resource, found, clusters))
 
 
 async def clusters_of(ctx: Context, namespace: str, name: str) -> list[str]:

@@ -15,7 +15,7 @@ from airflow_operator.reconcile.prove import opaque_parts, prove_task_pod
 from airflow_operator.reconcile.report import report, unchanged_but
 from airflow_operator.reconcile.secrets import Kept, keep_admin, keep_keys
 from airflow_operator.reconcile.status import status, summary
-from airflow_operator.reconcile.types import Condition, LookAgain, SeenCluster, Step
+from airflow_operator.reconcile.types import Condition, LookAgain, SeenCluster, Step, soonest
 from airflow_operator.reconcile.validate import ValidatedCluster, validate
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ async def reconcile_cluster(ctx: Context, namespace: str, name: str) -> LookAgai
     except (InvalidSpec, Waiting) as error:
         return await _held(ctx, seen, error)
     made = status(cluster, step, applied, seen, admin.secret if admin else "")
-    await report(ctx, seen.resource, made)
-    return _soonest(step.look_again, made["phase"], step)
+    put_off = await report(ctx, seen.resource, made)
+    return soonest(step.look_again, put_off, _next_look(made["phase"], step))
 
 
 async def _carry_out(ctx: Context, cluster: ValidatedCluster, step: Step, seen: SeenCluster) -> Applied:
@@ -76,8 +76,8 @@ async def _held(ctx: Context, seen: SeenCluster, error: InvalidSpec | Waiting) -
     found = Condition(_concern(error), "False", error.reason, error.message, waiting=waiting and error.reason not in NEEDS_A_PERSON)
     phase = "Waiting" if found.waiting else "Invalid" if not waiting else "Degraded"
     last = dig(seen.resource, "status", default={})
-    await report(ctx, seen.resource, unchanged_but(last, [*summary([found]), found], phase))
-    return LookAgain(None if isinstance(error, InvalidSpec) else 30.0)
+    put_off = await report(ctx, seen.resource, unchanged_but(last, [*summary([found]), found], phase))
+    return soonest(put_off, LookAgain(None if isinstance(error, InvalidSpec) else 30.0))
 
 
 NEEDS_A_PERSON = frozenset({"KeyLost", "KeyMalformed", "NameConflict"})
@@ -99,11 +99,9 @@ async def _paused(ctx: Context, seen: SeenCluster) -> LookAgain:
     ready = Condition("Ready", "Unknown", "Paused", found.message)
     idle = Condition("Progressing", "False", "Paused", found.message)
     last = dig(seen.resource, "status", default={})
-    await report(ctx, seen.resource, unchanged_but(last, [ready, idle, found], "Paused"))
-    return LookAgain()
+    return await report(ctx, seen.resource, unchanged_but(last, [ready, idle, found], "Paused"))
 
 
-def _soonest(wanted: LookAgain, phase: str, step: Step) -> LookAgain:
+def _next_look(phase: str, step: Step) -> LookAgain:
     """While Airflow starts its health is asked often; a cluster that is well is looked at now and then."""
-    period = STEADY_PERIOD if phase == "Running" or step.stage else HEALTH_PERIOD
-    return LookAgain(period if wanted.after is None else min(wanted.after, period))
+    return LookAgain(STEADY_PERIOD if phase == "Running" or step.stage else HEALTH_PERIOD)

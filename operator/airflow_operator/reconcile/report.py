@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_operator.domain.manifest import Live, dig
+from airflow_operator.kube.protocol import STATUS_MANAGER
 from airflow_operator.reconcile.status import stamped
+from airflow_operator.reconcile.types import LookAgain
 
 if TYPE_CHECKING:
     from airflow_operator.runtime.context import Context
 
+PACE = 3.0
+"""Seconds between two writes of a status whose headline stays the same: pods become ready one by one, and each would be a write."""
 
-async def report(ctx: Context, resource: Live, made: Mapping[str, Any]) -> None:
-    """Write `made` as the resource's status unless it says the same already; post events for conditions that turned."""
+_HEADLINES = ("Ready", "Degraded")
+
+
+async def report(ctx: Context, resource: Live, made: Mapping[str, Any]) -> LookAgain:
+    """Write `made` as the resource's status unless it says the same already; post events for conditions that turned.
+
+    Answers when to look again where a small change was put off.
+    """
     meta = resource["metadata"]
     last = dig(resource, "status", default={})
     new = stamped(made, last, meta.get("generation", 0), ctx.now())
     if new == last:
-        return
+        return LookAgain()
+    if wait := _put_off(resource, new, ctx.now()):
+        return LookAgain(wait)
     await ctx.kube.apply_status(
         {
             "apiVersion": resource["apiVersion"],
@@ -28,9 +41,31 @@ async def report(ctx: Context, resource: Live, made: Mapping[str, Any]) -> None:
         }
     )
     await ctx.events.transitions(resource, dig(last, "conditions", default=[]), new["conditions"])
+    return LookAgain()
 
 
 def unchanged_but(last: Live | None, conditions: list[Any], phase: str) -> dict[str, Any]:
     """The last status with other conditions: for when nothing could be looked at closely."""
     kept = {key: value for key, value in (last or {}).items() if key not in ("conditions", "phase", "observedGeneration")}
     return {**kept, "conditions": conditions, "phase": phase}
+
+
+def _put_off(resource: Live, new: Live, now: datetime) -> float:
+    """Seconds for which a change can wait; 0 when it is told now.
+
+    The API server's own record tells when the status was last written, so a restart forgets nothing. A clock that
+    disagrees with the API server's only means that nothing is put off.
+    """
+    if _headline(dig(resource, "status", default={})) != _headline(new):
+        return 0.0
+    for entry in dig(resource, "metadata", "managedFields", default=[]):
+        if entry.get("manager") == STATUS_MANAGER and entry.get("time"):
+            age = (now - datetime.fromisoformat(entry["time"])).total_seconds()
+            return PACE - age if 0 <= age < PACE else 0.0
+    return 0.0
+
+
+def _headline(status: Live) -> tuple[Any, ...]:
+    """What a person or a waiting program acts on; it is never told late."""
+    turns = {item["type"]: item["status"] for item in dig(status, "conditions", default=[]) if item["type"] in _HEADLINES}
+    return status.get("phase"), status.get("observedGeneration"), turns

@@ -66,9 +66,7 @@ def _decide(jobs: Sequence[Evidence], migrations: Sequence[Evidence], provisione
     if checks:
         return _after_check(checks[0], [*checks, *migrations], now)
     if provisioned.empty and not migrations:
-        return Schema(
-            "Migrate", "Migrating", "The empty database is being given its schema.", asked_by=provisioned.job.uid, expect='"Empty"'
-        )
+        return Schema("Migrate", "Migrating", "The database is being migrated.", asked_by=provisioned.job.uid, expect='"Empty"')
     return Schema("Check", "Checking", "The database's schema is compared with the image's.")
 
 

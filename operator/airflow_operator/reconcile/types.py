@@ -17,6 +17,11 @@ class LookAgain:
     after: float | None = None
 
 
+def soonest(*wanted: LookAgain) -> LookAgain:
+    """The earliest of several wishes."""
+    return LookAgain(min((wish.after for wish in wanted if wish.after is not None), default=None))
+
+
 @dataclass(frozen=True)
 class Platform:
     """What the operator's own settings contribute to what it builds."""
