@@ -161,8 +161,7 @@ class AirflowClient:
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         """What a task returned or pushed."""
         path = f"{_run(dag_id, run_id)}/taskInstances/{_quoted(task_id)}/xcomEntries/{_quoted(key)}"
-        value = self.request("GET", f"{path}?map_index={map_index}&deserialize=true")["value"]
-        return value
+        return self.request("GET", f"{path}?map_index={map_index}&deserialize=true")["value"]
 
     # -- what outlives a deployment
 
