@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
-import aiohttp
 import kopf
 
 from airflow_operator import handlers
@@ -18,7 +17,7 @@ from airflow_operator.domain.manifest import Kind, dig
 from airflow_operator.kube.client import connect
 from airflow_operator.kube.errors import Forbidden, NotFound, Unavailable
 from airflow_operator.kube.protocol import Kube
-from airflow_operator.runtime import liveness, webhook
+from airflow_operator.runtime import health, liveness, webhook
 from airflow_operator.runtime.context import Context, utc_now
 from airflow_operator.runtime.events import COMPONENT, Events
 from airflow_operator.runtime.gitsync import GitSyncNews
@@ -140,9 +139,7 @@ async def _missing(kube: Kube, namespace: str) -> str:
 async def _health_probe(settings: Settings, stack: AsyncExitStack) -> HealthProbe:
     if not settings.health_probe:
         return NoHealthProbe()
-    # One connection a reading: an open one would keep pods in their grace period.
-    connector = aiohttp.TCPConnector(force_close=True, limit=settings.concurrency)
-    return HttpHealthProbe(await stack.enter_async_context(aiohttp.ClientSession(connector=connector, trust_env=False)))
+    return HttpHealthProbe(await stack.enter_async_context(health.client(settings.concurrency)))
 
 
 @asynccontextmanager

@@ -14,8 +14,7 @@ import yaml
 
 from airflow_operator.domain.errors import ReconcileError
 from airflow_operator.kube.errors import NotConfigured
-from airflow_operator.runtime import logs
-from airflow_operator.runtime.login import NoLogin
+from airflow_operator.runtime import login, logs
 from airflow_operator.settings import from_environment
 
 
@@ -31,8 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments, from_environment(os.environ))
     logs.configure(settings.log_format, settings.log_level)
     try:
+        login.read(arguments.kubeconfig, arguments.context)
         asyncio.run(Process(settings, arguments.kubeconfig, arguments.context).run())
-    except (NoLogin, NotConfigured) as error:
+    except (login.NoLogin, NotConfigured) as error:
         raise CommandError(str(error)) from None
     return 0
 

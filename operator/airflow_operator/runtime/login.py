@@ -74,7 +74,10 @@ def from_service_account(environ: Mapping[str, str], account: Path = SERVICE_ACC
 
 def from_kubeconfig(path: Path, context: str | None = None) -> dict[str, Any]:
     """One context of a kubeconfig, the current one by default. Plugins that fetch tokens are not run."""
-    document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise NoLogin(f"The kubeconfig {path} cannot be read: {error}") from None
     name = context or document.get("current-context")
     chosen = _named(document, "contexts", name, path)["context"]
     cluster = _named(document, "clusters", chosen["cluster"], path)["cluster"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -27,9 +28,7 @@ class Bench:
         self.flag = asyncio.Event()
         self.times: list[float] = []
         self._answer = reconcile
-        self.loop = Loop(
-            "AirflowCluster ns/c", self._look, flag=self.flag, timing=TIMING, **{"slots": asyncio.Semaphore(10), **options}
-        )
+        self.loop = Loop("AirflowCluster ns/c", self._look, flag=self.flag, timing=TIMING, **{"slots": asyncio.Semaphore(10), **options})
         self.task = asyncio.create_task(self.loop.run())
 
     async def _look(self) -> LookAgain:
@@ -52,7 +51,7 @@ def now() -> float:
 async def test_looks_at_once_and_then_at_each_resync_with_jitter() -> None:
     bench = Bench()
     times = await bench.until(6000)
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert times[0] == 0
     assert all(540 <= gap <= 660 for gap in gaps)
     assert len({round(gap) for gap in gaps}) > 1
@@ -113,7 +112,7 @@ async def test_failures_back_off_and_success_forgets_them() -> None:
 
     bench = Bench(fail)
     times = await bench.until(300)
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     for index, expected in enumerate([1, 2, 4, 8, 16, 32]):
         assert 0.8 * expected - 0.01 <= gaps[index] <= 1.2 * expected + 0.01
     assert gaps[-1] == pytest.approx(1.0, abs=0.02)
@@ -143,7 +142,7 @@ async def test_wakeup_after_a_failure_is_heard_but_not_at_once() -> None:
 
     bench = Bench(fail)
     times = await bench.until(60)
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert all(gap >= 1.0 for gap in gaps[:2])
     assert all(gap == pytest.approx(2.2, abs=0.01) for gap in gaps[3:])
     await bench.end()

@@ -203,7 +203,9 @@ def test_base_of_a_cluster() -> None:
     assert base_of({"metadata": {"namespace": "ns"}, "spec": {}}) is None
 
 
-@pytest.mark.parametrize("change", [{"generation": 2}, {"labels": {"a": "b"}}, {"annotations": {"a": "b"}}, {"uid": "u9"}, {"finalizers": []}])
+@pytest.mark.parametrize(
+    "change", [{"generation": 2}, {"labels": {"a": "b"}}, {"annotations": {"a": "b"}}, {"uid": "u9"}, {"finalizers": []}]
+)
 def test_fingerprint_sees_all_but_the_status(change: dict[str, Any]) -> None:
     assert fingerprint(live(CLUSTER)) != fingerprint(live(CLUSTER, **change))
     assert fingerprint(live(CLUSTER)) == fingerprint({**live(CLUSTER, resourceVersion="9", managedFields=[]), "status": {"phase": "x"}})

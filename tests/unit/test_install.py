@@ -1,0 +1,125 @@
+"""The install manifests: current, complete, and no more powerful than they must be."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from airflow_operator import installgen
+from airflow_operator.domain import permissions
+from airflow_operator.domain.kinds import CHILD_KINDS, POD
+from airflow_operator.settings import RELEASED_IMAGE
+
+ROOT = Path(__file__).parents[2]
+INSTALL = ROOT / "manifests" / "install"
+SOURCE = ROOT / "operator" / "airflow_operator"
+
+
+def documents(folder: Path) -> Iterator[dict[str, Any]]:
+    """Everything that a kustomization takes in, bases included."""
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    for resource in kustomization["resources"]:
+        path = folder / resource
+        if path.is_dir():
+            yield from documents(path)
+        else:
+            yield from yaml.safe_load_all(path.read_text())
+
+
+def of_kind(folder: str, kind: str) -> list[dict[str, Any]]:
+    return [document for document in documents(INSTALL / folder) if document["kind"] == kind]
+
+
+def operator_pod(folder: str) -> Any:
+    (deployment,) = of_kind(folder, "Deployment")
+    return deployment["spec"]["template"]["spec"]
+
+
+def test_generated_files_are_current() -> None:
+    assert installgen.stale(ROOT) == []
+
+
+def test_stale_file_is_found_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert installgen.main(["--check", "--root", str(tmp_path)]) == 1
+    assert "manifests/install/cluster-wide/rbac.yaml" in capsys.readouterr().err
+    assert installgen.main(["--root", str(tmp_path)]) == 0
+    assert installgen.main(["--check", "--root", str(tmp_path)]) == 0
+
+
+def test_every_file_belongs_to_an_install() -> None:
+    files = {path.relative_to(INSTALL).as_posix() for path in INSTALL.rglob("*.yaml")}
+    used = {path.relative_to(INSTALL).as_posix() for path in INSTALL.rglob("kustomization.yaml")}
+    for path in INSTALL.rglob("kustomization.yaml"):
+        used |= {f"{path.parent.name}/{name}" for name in yaml.safe_load(path.read_text())["resources"] if name.endswith(".yaml")}
+    assert files == used
+
+
+@pytest.mark.parametrize("folder", ["cluster-wide", "single-namespace"])
+class TestBothInstalls:
+    def test_pod_is_restricted(self, folder: str) -> None:
+        pod = operator_pod(folder)
+        (container,) = pod["containers"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/tmp"}
+        assert set(container["resources"]) == {"requests", "limits"}
+        assert {"startupProbe", "livenessProbe", "readinessProbe"} <= set(container)
+
+    def test_one_operator_at_a_time(self, folder: str) -> None:
+        (deployment,) = of_kind(folder, "Deployment")
+        assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
+
+    def test_runs_the_released_image(self, folder: str) -> None:
+        (container,) = operator_pod(folder)["containers"]
+        assert container["image"] == RELEASED_IMAGE
+
+    def test_ships_the_roles_that_the_operator_binds_and_holds_no_crd(self, folder: str) -> None:
+        names = {role["metadata"]["name"] for role in of_kind(folder, "ClusterRole")}
+        assert {permissions.EXECUTOR_ROLE, permissions.LOG_READER_ROLE} <= names
+        assert of_kind(folder, "CustomResourceDefinition") == []
+
+    def test_operator_escalates_nothing(self, folder: str) -> None:
+        for role in [*of_kind(folder, "ClusterRole"), *of_kind(folder, "Role")]:
+            for rule in role["rules"]:
+                assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+                assert not {"escalate", "impersonate"} & set(rule["verbs"])
+                assert ("bind" not in rule["verbs"]) or rule["resourceNames"] == [permissions.EXECUTOR_ROLE, permissions.LOG_READER_ROLE]
+                assert not {"pods/exec", "nodes", "persistentvolumes", "clusterrolebindings", "roles"} & set(rule["resources"])
+
+
+def test_single_namespace_has_no_right_outside_it() -> None:
+    assert of_kind("single-namespace", "ClusterRoleBinding") == []
+    assert of_kind("single-namespace", "Namespace") == []
+
+
+def test_namespace_of_the_operator_enforces_restricted() -> None:
+    (namespace,) = of_kind("cluster-wide", "Namespace")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_operator_may_do_what_it_does_with_every_child() -> None:
+    for kind in CHILD_KINDS:
+        (rule,) = [rule for rule in permissions.OPERATOR if kind.plural in rule.resources and rule.group == permissions.group_of(kind)]
+        assert set(rule.verbs) == {"get", "list", "watch", "create", "patch", "delete"}
+    (rule,) = [rule for rule in permissions.OPERATOR if POD.plural in rule.resources]
+    assert set(rule.verbs) == {"get", "list", "watch"}
+
+
+def test_role_names_in_the_code_are_those_that_are_shipped() -> None:
+    shipped = {permissions.EXECUTOR_ROLE, permissions.LOG_READER_ROLE}
+    named = set()
+    for path in (SOURCE / "reconcile").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("airflow-operator-"):
+                named.add(node.value)
+    assert {name for name in named if name.endswith(("-executor", "-log-reader", "-launcher"))} == shipped
