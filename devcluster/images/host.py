@@ -14,6 +14,7 @@ from devcluster.progress import progress
 
 FREE_GB_TO_BUILD = 6
 _DEBIAN_PACKAGES = {"buildah": "buildah", "mmdebstrap": "mmdebstrap", "mvn": "maven"}
+_MANUALS = Path("/usr/share/man/man1")
 _locks: set[int] = set()
 
 
@@ -87,6 +88,8 @@ def require(*programs: str) -> None:
         return
     if not shutil.which("apt-get"):
         raise DevclusterError(f"This host lacks {', '.join(missing)}: install them, and try again.")
+    # Java cannot be installed on a slim Debian, which has no directory for manuals.
+    _MANUALS.mkdir(parents=True, exist_ok=True)
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     with progress(f"installing {' '.join(missing)}"):
         run(["apt-get", "update"], "apt-get update failed", quiet)

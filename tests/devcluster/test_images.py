@@ -125,7 +125,9 @@ def test_missing_tools_are_installed_after_an_update(tmp_path: Path, monkeypatch
     program(tools, "apt-get", f'echo "$@" >> {tmp_path}/calls')
     program(tools, "buildah", "")
     monkeypatch.setenv("PATH", str(tools))
+    monkeypatch.setattr(host, "_MANUALS", tmp_path / "man1")
     host.require("buildah", "mmdebstrap", "mvn")
+    assert (tmp_path / "man1").is_dir()
     assert (tmp_path / "calls").read_text().splitlines() == ["update", "install --yes --no-install-recommends maven mmdebstrap"]
 
 
