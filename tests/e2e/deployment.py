@@ -1,0 +1,155 @@
+"""One namespace with everything: a git server with DAGs, an AirflowBase and an AirflowCluster made from the shipped samples."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from tests.e2e import git_server
+from tests.e2e.airflow_client import UNREACHABLE, AirflowClient
+from tests.e2e.diagnose import diagnose
+from tests.e2e.git_server import GitRepository
+from tests.e2e.kubectl import Kubectl, Object, condition, is_true
+from tests.e2e.prepare import ROOT
+from tests.e2e.reach import Reach
+from tests.e2e.waiting import until
+
+SAMPLES = ROOT / "manifests" / "samples"
+DAGS = ROOT / "examples" / "dags"
+BASE, CLUSTER = "platform", "etl"
+GIT_SECRET = "git"
+PERIOD = 5
+"""Seconds between git-sync's looks."""
+
+READY_WITHIN = 420.0
+"""Seconds for a first start on a busy machine; a quiet one takes about 60."""
+
+
+def example_dags() -> dict[str, str]:
+    """The DAG files of examples/dags by their path in the repository."""
+    return {f"dags/{path.name}": path.read_text() for path in sorted(DAGS.glob("*.py"))}
+
+
+def sample(name: str, kind: str) -> Object:
+    """The resource of one kind in a shipped sample."""
+    return next(item for item in yaml.safe_load_all((SAMPLES / name).read_text()) if item["kind"] == kind)
+
+
+def namespace(name: str) -> Object:
+    """A namespace that accepts only pods of Pod Security's restricted level."""
+    levels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": levels}}
+
+
+class ReachedAirflow(AirflowClient):
+    """The client, over a way that is opened again when the API server's pod has gone."""
+
+    def __init__(self, reach: Reach, username: str, password: str) -> None:
+        super().__init__("", username, password, timeout=60.0)
+        self._reach = reach
+
+    def _send(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> Any:
+        self.url = self._reach.url
+        try:
+            return super()._send(method, path, body, headers)
+        except UNREACHABLE:
+            self._reach.close()
+            raise
+
+
+class Deployment:
+    """What a test does with the deployment of one namespace."""
+
+    def __init__(self, kubectl: Kubectl, name: str) -> None:
+        """Nothing is made yet."""
+        self.namespace = name
+        self.root = kubectl
+        self.kubectl = kubectl.within(name)
+        self.git = GitRepository(self.kubectl, secrets.token_urlsafe(12))
+        self._reach = Reach(self.kubectl, f"{CLUSTER}-api-server", 8080)
+
+    def make_namespace(self) -> None:
+        """The namespace, and the git server with the example DAGs and its password."""
+        self.root.apply(namespace(self.namespace))
+        self.git.serve(example_dags())
+        self.write_git_secret()
+
+    def write_git_secret(self) -> None:
+        """The Secret that git-sync logs in with: the server's password of now."""
+        secret = sample("private-git.yaml", "Secret")
+        secret["metadata"]["name"] = GIT_SECRET
+        secret["stringData"] = {"username": git_server.USERNAME, "password": self.git.password}
+        self.kubectl.apply(secret)
+
+    def resources(self) -> list[Object]:
+        """The samples' AirflowBase and AirflowCluster, pointed at this namespace's git server; logs are kept on a volume."""
+        base = sample("quickstart.yaml", "AirflowBase")
+        base["metadata"]["name"] = BASE
+        cluster = sample("private-git.yaml", "AirflowCluster")
+        cluster["metadata"]["name"] = CLUSTER
+        cluster["spec"]["baseRef"]["name"] = BASE
+        cluster["spec"]["dags"][0]["git"] |= {"repo": git_server.URL, "period": f"{PERIOD}s", "credentialsSecretRef": {"name": GIT_SECRET}}
+        cluster["spec"]["logs"] = {"volume": {"size": "1Gi"}}
+        return [base, cluster]
+
+    def apply(self) -> None:
+        """`kubectl apply` of the resources."""
+        self.kubectl.apply(*self.resources())
+
+    @property
+    def cluster(self) -> Object:
+        """The AirflowCluster as it is now."""
+        found = self.kubectl.get("airflowcluster", CLUSTER)
+        assert found is not None, f"AirflowCluster {CLUSTER} is not there"
+        return found
+
+    @property
+    def ready(self) -> bool:
+        """Whether Ready is True for the newest spec."""
+        return is_true(self.kubectl.get("airflowcluster", CLUSTER))
+
+    def wait_until_ready(self, *, within: float = READY_WITHIN) -> None:
+        """Until Ready is True; AssertionError with all there is to know."""
+        until(f"AirflowCluster {self.namespace}/{CLUSTER} Ready", lambda: self.ready, within=within, saying=lambda: diagnose(self.kubectl))
+
+    def admin(self) -> tuple[str, str]:
+        """User name and password of the generated administrator, found as a user finds them."""
+        secret = self.kubectl.secret(self.cluster["status"]["auth"]["adminSecretRef"]["name"])
+        return secret["username"], secret["password"]
+
+    def airflow(self) -> ReachedAirflow:
+        """Airflow's API, as the generated administrator."""
+        return ReachedAirflow(self._reach, *self.admin())
+
+    @property
+    def url(self) -> str:
+        """Airflow's address on this host, for a browser."""
+        return self._reach.url
+
+    def commit_in_status(self) -> str:
+        """The commit that status.dags names."""
+        rows = self.cluster["status"].get("dags", [])
+        return str(rows[0].get("commit", "")) if rows else ""
+
+    def pods(self, component: str) -> list[Object]:
+        """The pods of one component that are not on their way out."""
+        found = self.kubectl.list("pods", selector=f"airflow-operator.dev/cluster={CLUSTER},app.kubernetes.io/component={component}")
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def reason(self) -> str:
+        """Why it is not ready, for messages."""
+        row = condition(self.kubectl.get("airflowcluster", CLUSTER), "Ready")
+        return f"{row.get('status', 'no condition')} {row.get('reason', '')}: {row.get('message', '')}"
+
+    def close(self) -> None:
+        """End what runs on this host for it; the namespace stays."""
+        self._reach.close()
+        self.git.close()
+
+    def remove(self) -> None:
+        """Delete the namespace with all that is in it."""
+        self.close()
+        self.root("delete", "namespace", self.namespace, "--ignore-not-found", "--wait=false")
