@@ -22,6 +22,7 @@ from airflow_operator.runtime.context import Context, utc_now
 from airflow_operator.runtime.events import COMPONENT, Events
 from airflow_operator.runtime.gitsync import GitSyncNews
 from airflow_operator.runtime.health import HealthProbe, HttpHealthProbe, NoHealthProbe
+from airflow_operator.runtime.health_turns import HealthTurns
 from airflow_operator.runtime.lag import LagMeter
 from airflow_operator.runtime.login import Login
 from airflow_operator.runtime.operator import Duties, Operator
@@ -62,10 +63,12 @@ class Process:
 
     async def _assemble(self, kube: Kube, stack: AsyncExitStack) -> Operator:
         settings, wakeups = await with_own_image(self.settings, kube, os.environ), Wakeups()
+        health = HealthTurns(self.health or await _health_probe(settings, stack), wakeups.wake)
+        await stack.enter_async_context(_background(health.run()))
         ctx = Context(
             kube=kube,
             settings=settings,
-            health=self.health or await _health_probe(settings, stack),
+            health=health,
             news=GitSyncNews(),
             references=References(),
             events=Events(kube, utc_now, os.environ.get("POD_NAME", COMPONENT)),

@@ -21,12 +21,6 @@ from airflow_operator.reconcile.validate import ValidatedCluster, validate
 if TYPE_CHECKING:
     from airflow_operator.runtime.context import Context
 
-HEALTH_PERIOD = 2.0
-"""Seconds until Airflow's health is asked again while it is not what it should be."""
-
-STEADY_PERIOD = 30.0
-"""Seconds between two looks at the health of a cluster that is well."""
-
 
 async def reconcile_cluster(ctx: Context, namespace: str, name: str) -> LookAgain:
     """Bring one AirflowCluster one step nearer to its declared state; safe to call at any moment."""
@@ -46,7 +40,7 @@ async def reconcile_cluster(ctx: Context, namespace: str, name: str) -> LookAgai
         return await _held(ctx, seen, error)
     made = status(cluster, step, applied, seen, admin.secret if admin else "")
     put_off = await report(ctx, seen.resource, made)
-    return soonest(step.look_again, put_off, _next_look(made["phase"], step))
+    return soonest(step.look_again, put_off)
 
 
 async def _carry_out(ctx: Context, cluster: ValidatedCluster, step: Step, seen: SeenCluster) -> Applied:
@@ -100,8 +94,3 @@ async def _paused(ctx: Context, seen: SeenCluster) -> LookAgain:
     idle = Condition("Progressing", "False", "Paused", found.message)
     last = dig(seen.resource, "status", default={})
     return await report(ctx, seen.resource, unchanged_but(last, [ready, idle, found], "Paused"))
-
-
-def _next_look(phase: str, step: Step) -> LookAgain:
-    """While Airflow starts its health is asked often; a cluster that is well is looked at now and then."""
-    return LookAgain(STEADY_PERIOD if phase == "Running" or step.stage else HEALTH_PERIOD)

@@ -93,7 +93,10 @@ async def _health(ctx: Context, namespace: str, name: str, spec: AirflowClusterS
         for pod in pods
     )
     if spec is None or not serving:
+        ctx.health.forget(namespace, name)
         return Health()
     release = RELEASES[spec.version]
     port = next(iter(release.api_server.ports.values()))
-    return await ctx.health.read(f"http://{names.api_server(name)}.{namespace}.svc:{port}{base_path(spec)}{release.health_path}")
+    return await ctx.health.read(
+        namespace, name, f"http://{names.api_server(name)}.{namespace}.svc:{port}{base_path(spec)}{release.health_path}"
+    )

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from airflow_operator.kube.protocol import Kube
 from airflow_operator.runtime.events import Events
 from airflow_operator.runtime.gitsync import GitSyncNews
-from airflow_operator.runtime.health import HealthProbe
+from airflow_operator.runtime.health_turns import HealthTurns
 from airflow_operator.runtime.wakeups import References
 from airflow_operator.settings import Settings
 
@@ -25,7 +25,7 @@ class Context:
 
     kube: Kube
     settings: Settings
-    health: HealthProbe
+    health: HealthTurns
     news: GitSyncNews
     references: References
     events: Events

@@ -133,6 +133,7 @@ class Operator:
         self.ctx.references.set(resource.namespace, resource.name, (), kind=resource.kind)
         if resource.kind == AIRFLOW_CLUSTER:
             self.ctx.news.forget(resource.namespace, resource.name)
+            self.ctx.health.forget(resource.namespace, resource.name)
 
 
 def has_finalizer(live: Live) -> bool:

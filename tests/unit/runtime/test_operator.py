@@ -17,6 +17,7 @@ from airflow_operator.runtime.context import Context, utc_now
 from airflow_operator.runtime.events import Events
 from airflow_operator.runtime.gitsync import GitSyncNews
 from airflow_operator.runtime.health import NoHealthProbe
+from airflow_operator.runtime.health_turns import HealthTurns
 from airflow_operator.runtime.operator import Duties, Operator, base_of, fingerprint
 from airflow_operator.runtime.wakeups import References, Resource, Wakeups
 from airflow_operator.settings import Settings
@@ -37,7 +38,9 @@ class Bench:
         self.running = 0
         self.most_running = 0
         kube = cast("Kube", None)
-        self.ctx = Context(kube, Settings(), NoHealthProbe(), GitSyncNews(), References(), Events(kube, utc_now))
+        self.ctx = Context(
+            kube, Settings(), HealthTurns(NoHealthProbe(), lambda resource: None), GitSyncNews(), References(), Events(kube, utc_now)
+        )
         self.wakeups = Wakeups()
         duties = Duties(self._reconcile, self._delete)
         self.operator = Operator(self.ctx, self.wakeups, {AIRFLOW_BASE: duties, AIRFLOW_CLUSTER: duties})

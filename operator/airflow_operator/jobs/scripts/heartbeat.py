@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def heartbeat_age(job_type: str) -> float | None:
-    """Seconds since this pod's newest job of that type beat; None where there is no such job that still runs."""
+    """Seconds since the newest job of that type on this host beat; None where there never was one."""
     driver = importlib.import_module("psycopg2")
     url = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "", 1)
     connection = driver.connect(url, connect_timeout=3)
@@ -40,7 +40,7 @@ def heartbeat_age(job_type: str) -> float | None:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT extract(epoch FROM now() - max(latest_heartbeat)) FROM job"
-                " WHERE job_type = %s AND state = 'running' AND hostname IN %s",
+                " WHERE job_type = %s AND hostname IN %s",
                 (job_type, tuple(own_names())),
             )
             (age,) = cursor.fetchone()
