@@ -21,7 +21,7 @@ SETTINGS = (_FORWARD, _BRIDGE_CALLS_NETFILTER)
 
 def make_bridge() -> None:
     """Make the bridge that carries the API server's address, and let pods reach the outside through the host."""
-    if not Path("/sys/class/net", BRIDGE).exists():
+    if not _links():
         run("ip", "link", "add", BRIDGE, "type", "bridge")
     run("ip", "address", "replace", f"{ADDRESS}/{PODS.prefixlen}", "dev", BRIDGE)
     run("ip", "link", "set", BRIDGE, "up")
@@ -72,10 +72,10 @@ def cni_config(directory: Path, addresses: Path) -> Path:
 
 def _links() -> list[str]:
     """Our bridge and the host ends of the pods' interfaces."""
-    bridge = Path("/sys/class/net", BRIDGE)
-    if not bridge.exists():
-        return []
-    return [*sorted(port.name for port in (bridge / "brif").iterdir()), BRIDGE]
+    # Not from /sys, which in a container may show another network namespace.
+    links = json.loads(run("ip", "-json", "link", "show", check=False) or "[]")
+    ports = sorted(link["ifname"] for link in links if link.get("master") == BRIDGE)
+    return [*ports, *(link["ifname"] for link in links if link["ifname"] == BRIDGE)]
 
 
 def remove() -> None:

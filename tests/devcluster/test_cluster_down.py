@@ -5,6 +5,7 @@ Takes the cluster of this host up and down, so it only runs where none is up: be
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,9 @@ SETTINGS = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/bridge/bridge-nf-cal
 
 
 def output(*command):
+    """What a program of the host says; nothing when it is not installed."""
+    if not shutil.which(command[0]):
+        return ""
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
@@ -42,10 +46,12 @@ def processes():
 
 def host():
     """Everything on this host that a cluster might leave behind, one line each."""
-    seen = {f"interface {link['ifname']}" for link in json.loads(output("ip", "-json", "link"))}
+    seen = {f"interface {link['ifname']}" for link in json.loads(output("ip", "-json", "link") or "[]")}
     seen |= set(output("nft", "list", "tables").splitlines())
     seen |= {f"iptables {line}" for line in output("iptables-save").splitlines() if line.startswith((":", "-A")) and "[" not in line}
-    seen |= {f"mount {line.split()[4]}" for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    mounts = {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    # Image builds mount in the cache at any time.
+    seen |= {f"mount {mount}" for mount in mounts if not mount.startswith(f"{paths.cache()}/")}
     seen |= {f"cgroup {path}" for pattern in ("*/", "*/*/") for path in Path("/sys/fs/cgroup").glob(pattern)}
     seen |= {f"file {path}" for directory in WATCHED for path in Path(directory).glob("*")}
     seen |= {f"{setting} = {Path(setting).read_text().strip()}" for setting in SETTINGS if Path(setting).exists()}
