@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import yaml
 
 from airflow_operator.domain import permissions
 from airflow_operator.domain.manifest import Manifest
 from airflow_operator.domain.permissions import Rule
+from airflow_operator.generated import write_or_check
 
 NOTICE = "# Made by `make generate` from operator/airflow_operator/domain/permissions.py: change it there.\n"
 RBAC = "rbac.authorization.k8s.io"
@@ -36,28 +35,9 @@ def generated() -> dict[str, str]:
     return {f"manifests/install/{name}": NOTICE + _yaml(items) for name, items in documents.items()}
 
 
-def stale(root: Path) -> list[str]:
-    """The generated files that are missing or different."""
-    return [name for name, text in generated().items() if not (root / name).is_file() or (root / name).read_text() != text]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 1 when `--check` finds anything."""
-    parser = argparse.ArgumentParser(prog="python -m airflow_operator.installgen", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 with the names of stale files")
-    parser.add_argument("--root", type=Path, default=Path.cwd(), help="root of the repository (default: this folder)")
-    options = parser.parse_args(arguments)
-    names = stale(options.root)
-    if options.check:
-        for name in names:
-            print(f"{name} is stale: run `make generate`", file=sys.stderr)
-        return 1 if names else 0
-    for name in names:
-        path = options.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(generated()[name])
-        print(f"wrote {name}")
-    return 0
+    return write_or_check("airflow_operator.installgen", __doc__, generated(), arguments)
 
 
 def _role(kind: str, name: str, rules: Iterable[Rule], added_to: Iterable[str] = ()) -> Manifest:

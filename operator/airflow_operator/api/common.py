@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
@@ -16,6 +15,7 @@ from pydantic_core import CoreSchema, core_schema
 from airflow_operator.api.cel import Cel, at_most_one, cel_string, exactly_one, matches, refusal, with_rules
 from airflow_operator.api.config_rules import variable_rules
 from airflow_operator.domain.durations import seconds
+from airflow_operator.domain.quantities import QUANTITY, quantity
 
 
 class Model(BaseModel):
@@ -117,25 +117,9 @@ PERIOD = Cel(
 )
 Duration = Annotated[str, Field(max_length=32), PERIOD]
 
-_QUANTITY = r"^[+-]?([0-9]+|[0-9]+\.[0-9]*|\.[0-9]+)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?[0-9]+)?$"
-_QUANTITY_UNITS = {
-    **{unit: Decimal(1000) ** power for power, unit in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), start=-3)},
-    **{unit: Decimal(1024) ** power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
-}
-
-
-def quantity(text: str) -> Decimal:
-    """A Kubernetes quantity such as `500m` or `10Gi` as a number; ValueError for anything else."""
-    found = re.fullmatch(_QUANTITY, text)
-    if not found:
-        raise ValueError(f"{text!r} is not a quantity")
-    suffix = found.group(2) or ""
-    number = text[: len(text) - len(suffix)] if suffix else text
-    return Decimal(number + suffix) if suffix[:1] in ("e", "E") and suffix[1:] else Decimal(number) * _QUANTITY_UNITS[suffix]
-
 
 def _is_positive_quantity(text: str) -> bool:
-    return re.fullmatch(_QUANTITY, text) is not None and quantity(text) > 0
+    return re.fullmatch(QUANTITY, text) is not None and quantity(text) > 0
 
 
 SizeString = Annotated[
@@ -161,7 +145,7 @@ VOLUME_RULES = (
 )
 """Rules of an object that asks for a volume with size and storageClassName."""
 
-Quantity = Annotated[str, Field(max_length=32, pattern=_QUANTITY), IntOrString()]
+Quantity = Annotated[str, Field(max_length=32, pattern=QUANTITY), IntOrString()]
 Quantities = Annotated[Mapping[Annotated[str, Field(max_length=253)], Quantity], Field(max_length=16)]
 
 _SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_operator.api import AirflowBaseSpec, parse_base
-from airflow_operator.api.common import quantity
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.errors import InvalidSpec
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, PERSISTENT_VOLUME_CLAIM, POD, SECRET, SERVICE, STATEFUL_SET
 from airflow_operator.domain.manifest import Live, dig
+from airflow_operator.domain.quantities import quantity
 from airflow_operator.kube.errors import AlreadyExists, Forbidden, Invalid
 from airflow_operator.reconcile.apply import Applied, Desired, apply
 from airflow_operator.reconcile.build import postgres

@@ -9,12 +9,12 @@ desired object tells, without any schema, whether the last apply was this one an
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
 from airflow_operator.domain.manifest import Live, dig
+from airflow_operator.domain.quantities import quantity
 from airflow_operator.kube.protocol import FIELD_MANAGER
 
 Fields = Mapping[str, Any]
@@ -44,26 +44,6 @@ _DEFAULTS_INSIDE: dict[str, tuple[Any, ...]] = {
 
 One that is missing here costs a request that changes nothing, each time; it is no error.
 """
-
-_SUFFIXES = {
-    "n": Decimal("1e-9"),
-    "u": Decimal("1e-6"),
-    "m": Decimal("1e-3"),
-    "": Decimal(1),
-    "k": Decimal("1e3"),
-    "M": Decimal("1e6"),
-    "G": Decimal("1e9"),
-    "T": Decimal("1e12"),
-    "P": Decimal("1e15"),
-    "E": Decimal("1e18"),
-    "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20),
-    "Gi": Decimal(2**30),
-    "Ti": Decimal(2**40),
-    "Pi": Decimal(2**50),
-    "Ei": Decimal(2**60),
-}
-_QUANTITY = re.compile(r"([+-]?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?|[+-]?[0-9]+\.)([numkMGTPE]|[KMGTPE]i)?")
 
 
 def is_applied(desired: Live, live: Live) -> bool:
@@ -101,7 +81,7 @@ def foreign_paths(desired: Live, live: Live, allow: frozenset[str] = ALLOWED_FOR
 
 def same_quantity(one: Any, other: Any) -> bool:
     """Whether two Kubernetes quantities have the same value: 1000m and 1, 1024Mi and 1Gi."""
-    left, right = _quantity(one), _quantity(other)
+    left, right = _value(one), _value(other)
     return left is not None and left == right
 
 
@@ -182,9 +162,11 @@ def _is_quantity(path: Path) -> bool:
     return path[-2] in ("requests", "limits", "capacity") or path[-2:] in (("emptyDir", "sizeLimit"), ("resourceFieldRef", "divisor"))
 
 
-def _quantity(value: Any) -> Decimal | None:
-    match = _QUANTITY.fullmatch(str(value))
-    return Decimal(match[1]) * _SUFFIXES[match[2] or ""] if match else None
+def _value(text: Any) -> Decimal | None:
+    try:
+        return quantity(str(text))
+    except ValueError:
+        return None
 
 
 def _merge(into: dict[str, Any], tree: Fields) -> None:
