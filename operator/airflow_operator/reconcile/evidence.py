@@ -56,14 +56,20 @@ def read(objects: Iterable[Live], pods: Iterable[Live]) -> tuple[Evidence, ...]:
     """Every Job among `objects`, with the result that its pod left."""
     by_job: dict[str, list[Live]] = {}
     for pod in pods:
-        by_job.setdefault(dig(pod, "metadata", "labels", "batch.kubernetes.io/job-name", default=""), []).append(pod)
-    return tuple(_evidence(job, by_job.get(job["metadata"]["name"], [])) for job in objects if job["kind"] == "Job")
+        # Not by the Job's name: a pod of an earlier Job of the same name may linger.
+        by_job.setdefault(dig(pod, "metadata", "labels", "batch.kubernetes.io/controller-uid", default=""), []).append(pod)
+    return tuple(_evidence(job, by_job.get(job["metadata"]["uid"], [])) for job in objects if job["kind"] == "Job")
+
+
+def ended(job: Live) -> Live | None:
+    """The condition by which a Job ended; None while it runs."""
+    conditions = {c["type"]: c for c in dig(job, "status", "conditions", default=[]) if c.get("status") == "True"}
+    return conditions.get("Complete") or conditions.get("Failed")
 
 
 def _evidence(job: Live, pods: list[Live]) -> Evidence:
     meta = job["metadata"]
-    conditions = {c["type"]: c for c in dig(job, "status", "conditions", default=[]) if c.get("status") == "True"}
-    end = conditions.get("Complete") or conditions.get("Failed")
+    end = ended(job)
     result = _result(pods)
     if end is None or "deletionTimestamp" in meta:
         state: Literal["Running", "Done", "Failed", "Lost"] = "Running"

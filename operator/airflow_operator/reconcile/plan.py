@@ -214,8 +214,9 @@ def _next_retry(findings: tuple[Condition, ...]) -> float | None:
 
 
 def _in_use(seen: SeenCluster) -> set[ObjectKey]:
-    """ConfigMaps that a pod, or a workload that makes pods, still refers to."""
-    templates = [dig(child, "spec", "template", "spec") for child in seen.children if child["kind"] in (*WORKLOADS, "Job")]
-    specs = [*templates, *(pod.get("spec") for pod in seen.pods)]
+    """ConfigMaps that a pod, or a workload that makes pods, still refers to; those that ended mount nothing any more."""
+    makers = [child for child in seen.children if child["kind"] in WORKLOADS or (child["kind"] == "Job" and not evidence.ended(child))]
+    pods = [pod for pod in seen.pods if dig(pod, "status", "phase") not in ("Succeeded", "Failed")]
+    specs = [*(dig(maker, "spec", "template", "spec") for maker in makers), *(pod.get("spec") for pod in pods)]
     used = {dig(volume, "configMap", "name") for spec in specs for volume in dig(spec, "volumes", default=[])}
     return {key_of(child) for child in seen.children if child["kind"] == "ConfigMap" and child["metadata"]["name"] in used}
