@@ -7,7 +7,7 @@ PYTEST := $(RUN) pytest
 CLUSTER := $(RUN) python -m devcluster
 WORKERS ?= 2
 
-.PHONY: help setup check test e2e e2e-all demo generate up down clean
+.PHONY: help setup check test e2e e2e-all demo bench generate up down clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ e2e-all: e2e ## every end-to-end test, and what takes a cluster up and down by i
 
 demo: setup ## from nothing to a finished DAG run on a cluster that stays up
 	$(RUN) python -m tests.e2e.demo
+
+bench: setup ## the critical path from kubectl apply to the first DAG run, in seconds (on a quiet machine)
+	$(RUN) python -m tests.bench.critical_path $(ROUNDS)
 
 up: setup ## a Kubernetes cluster for development, with all images
 	$(RUN) python -m tests.e2e.prepare
