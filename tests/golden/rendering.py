@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from airflow_operator.domain.labels import TEMPLATE
 from airflow_operator.domain.manifest import Manifest
 from airflow_operator.reconcile.offline import render
 
@@ -21,20 +22,33 @@ NAMES = tuple(sorted(path.stem for path in SAMPLES.glob("*.yaml")))
 
 def rendered(name: str) -> list[Manifest]:
     """Every manifest of one sample."""
-    return render(yaml.safe_load_all((SAMPLES / f"{name}.yaml").read_text(encoding="utf-8")))
+    return render(yaml.load_all((SAMPLES / f"{name}.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader))
 
 
 def text(name: str) -> str:
-    """The manifests of one sample as YAML that reads well in a review."""
-    documents = [_without_scripts(manifest) for manifest in rendered(name)]
-    return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, explicit_start=True, width=140)
+    """The manifests of one sample as YAML that reads well in a review.
+
+    Scripts are reviewed where they are written: neither they nor the digests that change with them stand here.
+    """
+    manifests = rendered(name)
+    digests = {manifest["metadata"]["name"][-10:] for manifest in manifests if _holds_scripts(manifest)}
+    documents = [_without_scripts(manifest) for manifest in manifests]
+    made = yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, explicit_start=True, width=140)
+    for digest in digests:
+        made = made.replace(digest, "(digest)")
+    return made
+
+
+def _holds_scripts(manifest: Manifest) -> bool:
+    return manifest["kind"] == "ConfigMap" and all(key.endswith(".py") for key in manifest["data"])
 
 
 def _without_scripts(manifest: Manifest) -> Manifest:
-    """Scripts are reviewed where they are written; the ConfigMap's name changes with them."""
     made = deepcopy(manifest)
-    if made["kind"] == "ConfigMap":
-        made["data"] = {key: "(the script)" if key.endswith(".py") else value for key, value in made["data"].items()}
+    if _holds_scripts(made):
+        made["data"] = dict.fromkeys(made["data"], "(the script)")
+    if TEMPLATE in made["metadata"].get("annotations", {}):
+        made["metadata"]["annotations"][TEMPLATE] = "(digest)"
     return made
 
 
@@ -60,5 +74,5 @@ def pod_templates(manifests: list[Manifest]) -> Mapping[str, Manifest]:
         if template := manifest.get("spec", {}).get("template"):
             found[name] = template
         elif manifest["kind"] == "ConfigMap" and "pod_template.yaml" in manifest["data"]:
-            found["task"] = yaml.safe_load(manifest["data"]["pod_template.yaml"])
+            found["task"] = yaml.load(manifest["data"]["pod_template.yaml"], yaml.CSafeLoader)
     return found

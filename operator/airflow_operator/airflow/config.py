@@ -54,5 +54,9 @@ def render(config: Config) -> str:
 
 
 def _escaped(value: str) -> str:
-    """A literal value as configparser reads it back: a percent sign is doubled, further lines are indented."""
-    return value.replace("%", "%%").replace("\n", "\n\t")
+    """A literal value as configparser reads it back: a percent sign is doubled, further lines are indented.
+
+    A carriage return ends a line for it too, so that what follows could name another option.
+    """
+    lines = value.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n\t".join(lines).replace("%", "%%")

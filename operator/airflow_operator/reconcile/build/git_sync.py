@@ -91,12 +91,11 @@ def _container(cluster: ValidatedCluster, entry: DagSource, name: str, extra: di
     if settings.credentials_secret_ref:
         mounted.append({"name": _credentials(entry), "mountPath": CREDENTIALS, "readOnly": True})
     variables = {**_settings(settings), **extra}
-    env = [{"name": key, "value": value} for key, value in variables.items()]
     return {
         "name": name,
         "image": pods.image(cluster.spec.git_sync.image),
         "imagePullPolicy": cluster.spec.git_sync.image.pull_policy,
-        "env": [*env, *_login(cluster, settings)],
+        "env": [*pods.variables(variables), *_login(cluster, settings)],
         "resources": pods.resources("git-sync", cluster.spec.git_sync.resources),
         "securityContext": pods.container_security(UID, UID),
         "terminationMessagePolicy": "FallbackToLogsOnError",

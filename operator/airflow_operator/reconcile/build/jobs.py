@@ -37,6 +37,7 @@ def provision(cluster: ValidatedCluster, own: Keys, action: str = "Provision") -
 
     Of the cluster nothing reaches this pod but names and a password: it holds the server's administrator password.
     """
+    settings = cluster.base.spec.pods
     owner = {"namespaceUID": cluster.namespace_uid, "namespace": cluster.namespace, "cluster": cluster.name}
     env = {
         "ACTION": action,
@@ -65,8 +66,8 @@ def provision(cluster: ValidatedCluster, own: Keys, action: str = "Provision") -
         "image": cluster.platform.operator_image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", "airflow_operator.jobs.provision"],
-        "env": [{"name": name, "value": value} for name, value in env.items()],
-        "resources": pods.resources("job"),
+        "env": pods.variables(env),
+        "resources": pods.resources("job", settings.resources),
         "securityContext": {**pods.container_security(postgres.OPERATOR_UID, postgres.OPERATOR_UID), "readOnlyRootFilesystem": True},
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": "provision", "mountPath": PROVISION_DIR, "readOnly": True}],
@@ -79,15 +80,16 @@ def provision(cluster: ValidatedCluster, own: Keys, action: str = "Provision") -
         "securityContext": {"fsGroup": postgres.OPERATOR_UID, "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
         "volumes": [{"name": "provision", "projected": {"sources": sources, "defaultMode": 0o440}}],
-        **pods.scheduling(cluster.base.spec.pods),
+        **pods.scheduling(settings),
     }
     marks = provisioning_labels(cluster.namespace, cluster.name, cluster.base.name)
+    template = pods.pod(spec, {**pods.merged_maps(settings.labels), **marks}, pods.merged_maps(settings.annotations))
     name = provision_name(cluster, own.key_id) if action == "Provision" else names.child(cluster.name, f"deprovision-{digest(own.key_id)}")
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"name": name, "namespace": cluster.base.namespace, "labels": marks},
-        "spec": {"backoffLimit": 2, "template": pods.pod(spec, marks, {})},
+        "spec": {"backoffLimit": 2, "template": template},
     }
 
 
@@ -127,7 +129,7 @@ def _job(cluster: ValidatedCluster, component: str, asked: Any, notes: Mapping[s
         "image": cluster.image,
         "imagePullPolicy": cluster.spec.image.pull_policy,
         "args": ["python", f"{pods.SCRIPTS_DIR}/{component}.py"],
-        "env": [*airflow_env.of_job(cluster), *({"name": name, "value": value} for name, value in variables.items())],
+        "env": pods.environment(airflow_env.of_job(cluster), pods.variables(variables)),
         **airflow_env.env_from(cluster),
         "resources": pods.resources("job", defaults.resources, cluster.spec.jobs.resources),
         "securityContext": pods.container_security(),

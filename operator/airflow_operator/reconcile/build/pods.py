@@ -75,6 +75,11 @@ def environment(*layers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return list(merged.values())
 
 
+def variables(values: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Environment variables with plain values."""
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
 def from_secret(variable: str, secret: str, key: str) -> dict[str, Any]:
     """An environment variable that holds a Secret's member."""
     return {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}

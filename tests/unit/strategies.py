@@ -1,0 +1,186 @@
+"""Specs as people could write them, by hypothesis: as JSON, so that the models are tried with them too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from airflow_operator.api.config_rules import OWNED_OPTIONS, refused_variable
+
+Json = dict[str, Any]
+
+
+def optional(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Json]:
+    """An object with any of these fields."""
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+def dns_label(longest: int) -> st.SearchStrategy[str]:
+    """Names of at most so many characters that begin with a letter."""
+    return st.from_regex(rf"[a-z]([a-z0-9-]{{0,{longest - 2}}}[a-z0-9])?", fullmatch=True)
+
+
+WORD = st.sampled_from(["main", "git", "keys", "regcred", "a", "airflow-keys", "x" * 63, "v1.2"])
+CLUSTER_NAME = st.one_of(st.sampled_from(["a", "demo", "x" * 63, "a-" + "9" * 61, "demo-api-server"]), dns_label(63))
+NAMESPACE = st.one_of(st.sampled_from(["default", "n" * 63]), dns_label(63))
+PLAIN = st.text(st.characters(min_codepoint=32, max_codepoint=0x24F, exclude_categories=("Cc", "Cs")), max_size=12)
+LABEL_KEY = st.sampled_from(["team", "example.com/cost-centre", "zone"])
+
+QUANTITIES = st.dictionaries(st.sampled_from(["cpu", "memory", "ephemeral-storage"]), st.sampled_from(["1", "250m", "1Gi", 2]), max_size=3)
+RESOURCES = optional(requests=QUANTITIES, limits=QUANTITIES)
+
+POD_DEFAULTS: dict[str, st.SearchStrategy[Any]] = {
+    "labels": st.dictionaries(LABEL_KEY, st.sampled_from(["", "data", "x" * 63]), max_size=2),
+    "annotations": st.dictionaries(LABEL_KEY, PLAIN, max_size=2),
+    "nodeSelector": st.dictionaries(LABEL_KEY, st.just("a"), max_size=2),
+    "tolerations": st.lists(st.just({"key": "dedicated", "operator": "Exists"}), max_size=1),
+    "affinity": st.just({"nodeAffinity": {}}),
+    "priorityClassName": st.just("high"),
+    "resources": RESOURCES,
+}
+
+VARIABLE_NAME = st.one_of(
+    st.sampled_from(
+        ["A", "PYTHONUNBUFFERED", "EXPECT", "EXPECTED_VERSION", "ADMIN_DIR", "GITSYNC_REPO", "AIRFLOW__CORE__PARALLELISM", "PATH"],
+    ),
+    st.from_regex(r"[A-Z_][A-Z0-9_]{0,20}", fullmatch=True),
+).filter(lambda name: refused_variable(name) is None)
+
+KEY_REFERENCE = st.fixed_dictionaries({"name": WORD, "key": st.sampled_from(["a", "password"])}, optional={"optional": st.booleans()})
+VALUE_FROM = st.one_of(
+    st.fixed_dictionaries({"secretKeyRef": KEY_REFERENCE}),
+    st.fixed_dictionaries({"configMapKeyRef": KEY_REFERENCE}),
+    st.just({"fieldRef": {"fieldPath": "metadata.name"}}),
+)
+ENV = st.lists(
+    st.one_of(
+        st.fixed_dictionaries({"name": VARIABLE_NAME, "value": PLAIN}),
+        st.fixed_dictionaries({"name": VARIABLE_NAME, "valueFrom": VALUE_FROM}),
+    ),
+    max_size=4,
+    unique_by=lambda variable: variable["name"],
+)
+WHOLE_REFERENCE = st.fixed_dictionaries({"name": WORD}, optional={"optional": st.booleans()})
+ENV_FROM = st.lists(
+    st.one_of(
+        st.fixed_dictionaries({"secretRef": WHOLE_REFERENCE}, optional={"prefix": st.just("X_")}),
+        st.fixed_dictionaries({"configMapRef": WHOLE_REFERENCE}),
+    ),
+    max_size=2,
+)
+
+PULL_SECRETS = st.lists(st.fixed_dictionaries({"name": WORD}), max_size=2, unique_by=lambda ref: ref["name"])
+IMAGE = optional(
+    repository=st.just("registry.example.com/a/b"),
+    tag=st.just("v1"),
+    digest=st.just("sha256:" + "a" * 64),
+    pullPolicy=st.sampled_from(["Always", "Never"]),
+    pullSecrets=PULL_SECRETS,
+)
+
+
+def _airflow_options() -> st.SearchStrategy[Json]:
+    pairs = st.tuples(st.sampled_from(["core", "scheduler", "workers", "x"]), st.from_regex(r"[a-z][a-z_]{0,12}", fullmatch=True))
+    known = st.sampled_from([("core", "load_examples"), ("api_auth", "jwt_issuer"), ("workers", "execution_api_timeout")])
+    option = st.one_of(pairs, known).filter(lambda pair: pair not in OWNED_OPTIONS)
+    values = st.dictionaries(option, st.one_of(PLAIN, st.integers(0, 99), st.booleans()), max_size=4)
+    return values.map(_by_section)
+
+
+def _by_section(values: dict[tuple[str, str], Any]) -> Json:
+    made: Json = {}
+    for (section, option), value in values.items():
+        made.setdefault(section, {})[option] = value
+    return made
+
+
+GIT = st.fixed_dictionaries(
+    {"repo": st.sampled_from(["https://git.example.com/a.git", "http://git:8080/dags.git"])},
+    optional={
+        "ref": st.sampled_from(["main", "HEAD", "v1"]),
+        "subPath": st.sampled_from(["dags", "a/b"]),
+        "period": st.sampled_from(["1s", "24h", "1m30s"]),
+        "depth": st.sampled_from([0, 1]),
+        "credentialsSecretRef": st.fixed_dictionaries({"name": WORD}),
+    },
+)
+DAGS = st.lists(st.fixed_dictionaries({"git": GIT}, optional={"name": st.one_of(dns_label(40), st.just("x" * 40))}), max_size=1)
+
+COMPONENT = optional(replicas=st.integers(0, 9), env=ENV, **POD_DEFAULTS)
+
+POD_TEMPLATE = optional(
+    metadata=optional(labels=st.dictionaries(LABEL_KEY, st.just("a"), max_size=1)),
+    spec=optional(
+        nodeSelector=st.dictionaries(LABEL_KEY, st.just("b"), max_size=1),
+        terminationGracePeriodSeconds=st.integers(1, 900),
+        containers=st.lists(
+            st.fixed_dictionaries(
+                {"name": st.sampled_from(["base", "helper"]), "image": st.just("registry.example.com/c")},
+                optional={
+                    "env": st.lists(st.fixed_dictionaries({"name": st.just("A"), "value": PLAIN}), max_size=1),
+                    "volumeMounts": st.just(
+                        [{"name": "scratch", "mountPath": "/scratch"}, {"name": "logs", "mountPath": "/opt/airflow/logs"}]
+                    ),
+                },
+            ),
+            max_size=2,
+            unique_by=lambda container: container["name"],
+        ),
+        volumes=st.just([{"name": "scratch", "emptyDir": {}}]),
+    ).map(lambda spec: {**spec, "volumes": [{"name": "scratch", "emptyDir": {}}]}),
+)
+
+LOG_VOLUME = st.one_of(
+    st.fixed_dictionaries({"size": st.just("1Gi")}, optional={"storageClassName": st.just("shared")}),
+    st.fixed_dictionaries({"claimName": WORD}),
+)
+ADMIN = optional(enabled=st.booleans(), secretRef=st.fixed_dictionaries({"name": WORD}))
+
+CLUSTER_SPEC = st.fixed_dictionaries(
+    {"baseRef": st.fixed_dictionaries({"name": CLUSTER_NAME}), "version": st.just("3.3.2")},
+    optional={
+        "image": IMAGE,
+        "config": _airflow_options(),
+        "env": ENV,
+        "envFrom": ENV_FROM,
+        "dags": DAGS,
+        "scheduler": COMPONENT,
+        "dagProcessor": COMPONENT,
+        "apiServer": COMPONENT,
+        "triggerer": COMPONENT,
+        "taskPods": optional(podTemplate=POD_TEMPLATE),
+        "auth": st.fixed_dictionaries({"fab": optional(admin=ADMIN)}),
+        "logs": st.fixed_dictionaries({"volume": LOG_VOLUME}),
+        "pods": optional(**POD_DEFAULTS),
+        "gitSync": optional(image=IMAGE, resources=RESOURCES),
+        "jobs": optional(resources=RESOURCES),
+    },
+)
+
+POSTGRES = optional(
+    version=st.sampled_from([15, 16, 17, 18]),
+    storage=optional(size=st.just("5Gi"), storageClassName=st.just("fast")),
+    resources=RESOURCES,
+    parameters=st.dictionaries(st.sampled_from(["max_connections", "work_mem"]), st.sampled_from(["200", 100, "4MB"]), max_size=2),
+    image=IMAGE,
+)
+BASE_SPEC = st.fixed_dictionaries({"database": st.fixed_dictionaries({"postgres": POSTGRES})}, optional={"pods": optional(**POD_DEFAULTS)})
+
+
+def resource(kind: str, name: str, namespace: str, spec: Json) -> Json:
+    """A whole resource."""
+    return {
+        "apiVersion": "airflow-operator.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+
+
+@st.composite
+def deployments(draw: st.DrawFn) -> list[Json]:
+    """A base and a cluster on it, both valid."""
+    namespace, spec = draw(NAMESPACE), draw(CLUSTER_SPEC)
+    base = resource("AirflowBase", spec["baseRef"]["name"], namespace, draw(BASE_SPEC))
+    return [base, resource("AirflowCluster", draw(CLUSTER_NAME), namespace, spec)]
