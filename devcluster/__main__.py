@@ -82,6 +82,10 @@ def main() -> int:
     except DevclusterError as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        # A full disk or a file of another user can meet any step.
+        print(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from devcluster import cgroups, host, network
 from devcluster.errors import DevclusterError
-from devcluster.processes import Daemons, stop_pid, wait_until
+from devcluster.processes import Daemons, arguments, pids_with_argument_under, stop_pid, wait_until
 
 _POD_LOG_LINKS = Path("/var/log/containers")
 _CNI_RESULTS = Path("/var/lib/cni/results")
@@ -38,24 +38,14 @@ def remember_host(state: Path, directories: Iterable[Path]) -> None:
     (state / "host.json").write_text(json.dumps({"directories": missing, "settings": settings}))
 
 
-def _arguments(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return []
-
-
 def _strays(state: Path) -> list[int]:
-    """Processes that were started with a file under the state directory: ours, recorded or not."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) not in (os.getpid(), os.getppid()):
-            arguments = _arguments(int(entry.name))
-            program = Path(arguments[0]).name if arguments else ""
-            ours = program in (*_STOP_ORDER, "containerd-shim-runc-v2") or "devcluster.storage" in arguments
-            if ours and any(f"{state}/" in argument for argument in arguments[1:]):
-                found.append(int(entry.name))
-    return found
+    """Processes of ours, recorded or not."""
+
+    def ours(pid: int) -> bool:
+        command = arguments(pid)
+        return "devcluster.storage" in command or Path("".join(command[:1])).name in (*_STOP_ORDER, "containerd-shim-runc-v2")
+
+    return [pid for pid in pids_with_argument_under(state) if ours(pid)]
 
 
 def _mounts(state: Path) -> list[str]:
@@ -135,7 +125,7 @@ def remove(state: Path, daemons: Daemons) -> None:
 
 def leftovers(state: Path) -> list[str]:
     """Everything of a native cluster that is on this host just now, in words."""
-    processes = [f"process {pid} ({' '.join(_arguments(pid)[:1])})" for pid in _strays(state)]
+    processes = [f"process {pid} ({''.join(arguments(pid)[:1])})" for pid in _strays(state)]
     mounts = [f"mount {point}" for point in _mounts(state)]
     files = [f"directory {state}"] if state.exists() else []
     return processes + mounts + network.leftovers() + cgroups.leftovers() + files

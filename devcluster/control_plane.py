@@ -12,10 +12,12 @@ Needs no root. Several can run side by side. When the process that made it dies,
 import json
 import os
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
@@ -24,7 +26,7 @@ from typing import IO, Any, Self
 
 from devcluster import components
 from devcluster.errors import DevclusterError
-from devcluster.processes import free_ports, last_lines, wait_until
+from devcluster.processes import free_ports, last_lines, pids_with_argument_under, running, wait_until, write_record
 from devcluster.tools import control_plane_binaries
 
 ADDRESS = "127.0.0.1"
@@ -32,6 +34,8 @@ ADDRESS = "127.0.0.1"
 NOBODY = "192.0.2.1"
 START_TIMEOUT = 60.0
 ATTEMPTS = 3
+_PREFIX = "devcluster-control-plane-"
+_WATCHDOG = "watchdog.json"
 _AUDIT_POLICY = """\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -52,6 +56,19 @@ def api_server_ready(server: str, authority: Path) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def _sweep() -> None:
+    """Remove what a control plane left whose watchdog was killed too, as when a whole session is killed."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            record = directory / _WATCHDOG
+            being_made = not record.exists() and time.time() - directory.stat().st_mtime < START_TIMEOUT
+            if being_made or running(record) or directory.stat().st_uid != os.geteuid():
+                continue
+            for pid in pids_with_argument_under(directory):
+                os.kill(pid, signal.SIGKILL)
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 class ControlPlane:
@@ -124,7 +141,8 @@ class ControlPlane:
         return (self._directory / f"{name}.log").read_text(errors="replace")
 
     def _start(self) -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="devcluster-control-plane-"))
+        _sweep()
+        self._directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._watchdog = subprocess.Popen(
             [sys.executable, "-I", str(Path(__file__).with_name("_watchdog.py")), str(self._directory)],
             stdin=subprocess.PIPE,
@@ -132,6 +150,7 @@ class ControlPlane:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        write_record(self._directory / _WATCHDOG, self._watchdog.pid)
         etcd_port, peer_port, port, controller_port = free_ports(4)
         identity = components.make_identity(self._directory / "pki", ADDRESS, port)
         self.server = identity.server

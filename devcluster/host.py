@@ -23,6 +23,7 @@ _NEEDED = {
 }
 CNI_DIRECTORIES = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 FREE_GB_TO_RUN = 5
+_LONGEST_SOCKET = 107
 
 
 def run(*command: str | Path, check: bool = True, stdin: str | None = None) -> str:
@@ -83,6 +84,12 @@ def require_disk(directory: Path) -> None:
             f"The native cluster needs {FREE_GB_TO_RUN} GB of free disk, and {existing} has {free:.1f} GB:"
             " make room, or set DEVCLUSTER_STATE to a directory on a larger disk."
         )
+
+
+def require_short_path(socket_path: Path) -> None:
+    """The kernel takes at most 107 bytes for the path of a socket."""
+    if len(os.fsencode(socket_path)) > _LONGEST_SOCKET:
+        raise DevclusterError(f"The path {socket_path} is too long for a socket: set DEVCLUSTER_STATE to a shorter directory.")
 
 
 def require_free_network(network: ipaddress.IPv4Network, own: str) -> None:

@@ -66,6 +66,8 @@ class Native:
             if self._is_up():
                 return self.kubeconfig
             host.check(self._state)
+            # kubelet makes the longest one, for its plugins.
+            host.require_short_path(self._state / "kubelet" / "pod-resources" / "kubelet.sock.with-a-suffix")
             if cleanup.leftovers(self._state):
                 say("An unfinished or dead cluster is in the way: removing it first.")
                 self._remove()

@@ -69,6 +69,38 @@ def _boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
+def write_record(path: Path, pid: int) -> None:
+    """Note a process so that `running` finds it, and never takes another one for it."""
+    unfinished = path.with_suffix(".new")
+    unfinished.write_text(json.dumps({"pid": pid, "started": started_at(pid), "boot": _boot()}))
+    unfinished.rename(path)
+
+
+def running(path: Path) -> int | None:
+    """Id of the process noted in a file; None when it is dead, or was before the last boot."""
+    try:
+        record = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    alive = record["boot"] == _boot() and started_at(record["pid"]) == record["started"]
+    return int(record["pid"]) if alive and record["started"] else None
+
+
+def arguments(pid: int) -> list[str]:
+    """Command line of a process; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return []
+
+
+def pids_with_argument_under(directory: Path) -> list[int]:
+    """Processes that were started with a file under `directory` as (part of) an argument; not we, not our parent."""
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    others = (pid for pid in pids if pid not in (os.getpid(), os.getppid()))
+    return [pid for pid in others if any(f"{directory}/" in argument for argument in arguments(pid)[1:])]
+
+
 class Daemons:
     """Long-lived processes whose ids are written to one directory, so that another run finds and stops them."""
 
@@ -86,12 +118,7 @@ class Daemons:
 
     def pid(self, name: str) -> int | None:
         """Id of the running process of that name; None when it is dead, or was before the last boot."""
-        try:
-            record = json.loads(self._record(name).read_text())
-        except (FileNotFoundError, ValueError):
-            return None
-        alive = record["boot"] == _boot() and started_at(record["pid"]) == record["started"]
-        return int(record["pid"]) if alive and record["started"] else None
+        return running(self._record(name))
 
     def names(self) -> list[str]:
         """Names of all recorded processes, dead or alive."""
@@ -99,8 +126,8 @@ class Daemons:
 
     def start(self, name: str, command: list[str | Path], env: dict[str, str] | None = None) -> int:
         """Start a process in a session of its own, unless it runs already; return its id."""
-        if running := self.pid(name):
-            return running
+        if already := self.pid(name):
+            return already
         self._directory.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
         with self.log(name).open("ab") as log:
@@ -113,10 +140,7 @@ class Daemons:
                 env=None if env is None else os.environ | env,
                 start_new_session=True,
             )
-        record = {"pid": process.pid, "started": started_at(process.pid), "boot": _boot()}
-        unfinished = self._record(name).with_suffix(".new")
-        unfinished.write_text(json.dumps(record))
-        unfinished.rename(self._record(name))
+        write_record(self._record(name), process.pid)
         # It outlives us on purpose; without this Python warns about a child that it never waited for.
         process.returncode = 0
         return process.pid

@@ -116,7 +116,7 @@ def _go_build(group: Group, name: str, target: Path) -> None:
     # One Go build cache of our own, so that removing it frees the disk and hurts nobody else.
     environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOCACHE": str(paths.cache() / "go-build")}
     environment.pop("GOOS", None)
-    unfinished = target.with_name(f".{name}.{os.getpid()}")
+    unfinished = target.with_name(f".{name}.unfinished")
     tags = ["-tags", group.tags] if group.tags else []
     command = [find_go(), "build", "-trimpath", *tags, "-ldflags", group.ldflags, "-o", str(unfinished), group.packages[name]]
     if nice := shutil.which("nice"):
@@ -144,6 +144,8 @@ def build(group: Group, names: tuple[str, ...] = ()) -> Path:
     with _lock(directory):
         missing = [name for name in wanted if not (directory / name).exists()]
         if missing:
+            for unfinished in directory.glob(".*.unfinished"):
+                unfinished.unlink()
             _check_disk()
             say(f"Building {', '.join(missing)} with Go (once; kept in {directory})")
         for name in missing:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from devcluster.control_plane import ControlPlane
 from devcluster.kubeconfig import Context
-from devcluster.processes import started_at, wait_until
+from devcluster.processes import started_at, wait_until, write_record
 
 pytestmark = pytest.mark.integration
 
@@ -101,4 +102,19 @@ def test_a_named_context_is_used_alone_and_never_removed(monkeypatch, tmp_path):
         cluster.down()
         assert not copy.exists()
         assert plane.kubeconfig.exists()
+        plane.kubectl("get", "namespaces")
+
+
+def test_what_a_killed_session_left_is_swept_by_the_next_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / "devcluster-control-plane-left"
+    left.mkdir()
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", f"{left}/data"])
+    gone = subprocess.Popen(["true"])
+    write_record(left / "watchdog.json", gone.pid)
+    gone.wait()
+    with ControlPlane() as plane, ControlPlane():
+        assert not left.exists()
+        assert process.wait(timeout=20) == -signal.SIGKILL
+        # The living one beside it was left alone.
         plane.kubectl("get", "namespaces")

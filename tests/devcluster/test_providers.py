@@ -165,3 +165,18 @@ def test_kind_loads_an_archive_into_the_cluster_and_adds_the_other_names(fake_do
 def test_every_group_has_its_modules_committed():
     for group in (*tools.GROUPS, tools.KIND):
         assert (group.source / "go.mod").exists()
+
+
+def test_a_state_directory_too_deep_for_sockets_is_one_sentence():
+    with pytest.raises(DevclusterError, match="is too long for a socket: set DEVCLUSTER_STATE to a shorter directory"):
+        host.require_short_path(Path("/" + "x" * 107))
+    host.require_short_path(Path("/" + "x" * 106))
+
+
+def test_an_error_of_the_file_system_is_one_sentence(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("DEVCLUSTER", "native")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DEVCLUSTER_CACHE", str(tmp_path / "file"))
+    code, said = run(monkeypatch, capsys, "down")
+    assert code == 2
+    assert said == f"File exists: {tmp_path / 'file'}"
