@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     load = commands.add_parser("load", help="make images of docker archives known to the cluster")
     load.add_argument("archive", nargs="+", type=Path, metavar="IMAGE.tar")
     commands.add_parser("control-plane", help="run a throwaway etcd and API server until Ctrl-C")
-    commands.add_parser("trim", help="remove Go's build cache (some 10 GB), keep the built binaries")
+    commands.add_parser("trim", help="remove Go's build cache (some 5 GB), keep the built binaries")
     return parser
 
 
