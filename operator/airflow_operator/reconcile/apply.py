@@ -113,6 +113,13 @@ async def apply(kube: Kube, desired: Desired, children: Sequence[Live], *, owner
     return Applied({key: child for key, child in live.items() if key not in pruned}, tuple(changed), tuple(pruned), tuple(refused))
 
 
+async def prove(kube: Kube, manifests: Sequence[Manifest], children: Sequence[Live]) -> None:
+    """Try by dry run each of `manifests` that would change something; raises `InvalidSpec` where one is refused."""
+    listed = {key_of(child): child for child in children}
+    targets = [_Target(manifest, listed.get(key_of(manifest))) for manifest in manifests]
+    await _together(_prove(kube, target) for target in targets if not target.settled)
+
+
 async def _together(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
     """Run all of it at once and wait for all of it, also when one fails; then raise the first failure."""
     outcomes = await asyncio.gather(*work, return_exceptions=True)
@@ -143,7 +150,7 @@ def _hindrance(target: _Target, owner: Live | None) -> Refusal | None:
         if (controller["kind"], controller["name"]) == (dig(owner, "kind"), dig(owner, "metadata", "name")):
             return Refusal(key, "Terminating", f"{key} is left of an earlier {_words(controller)}; it is made anew when it is gone.")
         return Refusal(key, "NameConflict", f"{key} belongs to {_words(controller)}. {_WAY_OUT}")
-    if not controller and not _is_ours(target.manifest, live):
+    if not controller and not is_ours(target.manifest, live):
         return Refusal(key, "NameConflict", f"{key} exists already and was not made by this operator for this resource. {_WAY_OUT}")
     return None
 
@@ -158,7 +165,8 @@ def _controller(live: Live) -> Mapping[str, Any]:
     return next((reference for reference in references if reference.get("controller")), {})
 
 
-def _is_ours(manifest: Manifest, live: Live) -> bool:
+def is_ours(manifest: Manifest, live: Live) -> bool:
+    """Whether an object of the desired one's name was made by this operator for the same resource."""
     wanted, found = dig(manifest, "metadata", "labels", default={}), dig(live, "metadata", "labels", default={})
     if any(found.get(label, wanted.get(label)) != wanted.get(label) for label in _TELLING_LABELS):
         return False

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import kind_of
 from airflow_operator.domain.manifest import dig, key_of
-from airflow_operator.reconcile.apply import Applied, Desired, apply
+from airflow_operator.kube.errors import Forbidden, Invalid
+from airflow_operator.reconcile.apply import Applied, Desired, apply, prove
 from airflow_operator.reconcile.build.git_sync import webhook_token
 from airflow_operator.reconcile.observe import observe
 from airflow_operator.reconcile.plan import plan
 from airflow_operator.reconcile.prove import opaque_parts, prove_task_pod
 from airflow_operator.reconcile.report import report, unchanged_but
 from airflow_operator.reconcile.secrets import Kept, keep_admin, keep_keys
-from airflow_operator.reconcile.status import status, summary
+from airflow_operator.reconcile.status import counts, status, summary, what_runs
 from airflow_operator.reconcile.types import Condition, LookAgain, SeenCluster, Step, soonest
 from airflow_operator.reconcile.validate import ValidatedCluster, validate
 
@@ -38,24 +39,26 @@ async def reconcile_cluster(ctx: Context, namespace: str, name: str) -> LookAgai
         applied = await _carry_out(ctx, cluster, step, seen)
     except (InvalidSpec, Waiting) as error:
         return await _held(ctx, seen, error)
+    except (Forbidden, Invalid) as error:
+        return await _held(ctx, seen, Waiting(type(error).__name__, f"The API server refused a request: {error.message}"))
     made = status(cluster, step, applied, seen, admin.secret if admin else "")
     put_off = await report(ctx, seen.resource, made)
-    return soonest(step.look_again, put_off)
+    return soonest(step.look_again, put_off, LookAgain(RETRY_REFUSED if applied.refused else None))
 
 
 async def _carry_out(ctx: Context, cluster: ValidatedCluster, step: Step, seen: SeenCluster) -> Applied:
     """Remove what must be gone first, then bring everything else to its desired state."""
-    opaque = opaque_parts(cluster.spec)
-    if opaque:
-        await prove_task_pod(ctx.kube, cluster, seen.children)
     children = (*seen.children, *(item for item in seen.provisioning if item["kind"] != "Pod"))
+    if opaque_parts(cluster.spec):
+        await prove_task_pod(ctx.kube, cluster, seen.children)
+        await prove(ctx.kube, (*step.objects, *step.later), children)
     live = {key_of(child): child for child in children}
     for key in step.discard:
         if key in live:
             await ctx.kube.delete(kind_of(live[key]), key.namespace, key.name, uid=live[key]["metadata"]["uid"])
     gone = set(step.discard)
     remaining = [child for key, child in live.items() if key not in gone]
-    return await apply(ctx.kube, Desired(step.objects, step.keep, prove=opaque), remaining, owner=seen.resource)
+    return await apply(ctx.kube, Desired(step.objects, step.keep), remaining, owner=seen.resource)
 
 
 def _expect_news(ctx: Context, cluster: ValidatedCluster, kept: Kept) -> None:
@@ -69,12 +72,22 @@ async def _held(ctx: Context, seen: SeenCluster, error: InvalidSpec | Waiting) -
     waiting = isinstance(error, Waiting)
     found = Condition(_concern(error), "False", error.reason, error.message, waiting=waiting and error.reason not in NEEDS_A_PERSON)
     phase = "Waiting" if found.waiting else "Invalid" if not waiting else "Degraded"
-    last = dig(seen.resource, "status", default={})
-    put_off = await report(ctx, seen.resource, unchanged_but(last, [*summary([found]), found], phase))
-    return soonest(put_off, LookAgain(None if isinstance(error, InvalidSpec) else 30.0))
+    every = [found, *what_runs(seen)]
+    put_off = await report(ctx, seen.resource, {**_last_but(seen, [*summary(every), *every], phase), **counts(seen)})
+    if isinstance(error, InvalidSpec) and error.reason != "Refused":
+        return put_off
+    return soonest(put_off, LookAgain(RETRY_REFUSED if error.reason in REFUSALS else 30.0))
 
 
-NEEDS_A_PERSON = frozenset({"KeyLost", "KeyMalformed", "NameConflict"})
+def _last_but(seen: SeenCluster, conditions: list[Condition], phase: str) -> dict[str, Any]:
+    return unchanged_but(dig(seen.resource, "status", default={}), conditions, phase)
+
+
+RETRY_REFUSED = 10.0
+"""Seconds until what the API server refused is tried again: nothing tells when a quota or a policy changes."""
+
+REFUSALS = frozenset({"Forbidden", "Invalid", "Refused"})
+NEEDS_A_PERSON = REFUSALS | {"KeyLost", "KeyMalformed", "NameConflict"}
 
 
 def _concern(error: InvalidSpec | Waiting) -> str:
@@ -85,6 +98,8 @@ def _concern(error: InvalidSpec | Waiting) -> str:
         return "BaseReady"
     if error.reason in ("KeyLost", "KeyMalformed"):
         return "KeysAvailable"
+    if error.reason in NEEDS_A_PERSON:
+        return "ObjectsApplied"
     return "ReferencesResolved"
 
 
@@ -92,5 +107,5 @@ async def _paused(ctx: Context, seen: SeenCluster) -> LookAgain:
     found = Condition("Paused", "True", "Paused", "spec.paused is true: nothing is changed until it is false. Airflow goes on.")
     ready = Condition("Ready", "Unknown", "Paused", found.message)
     idle = Condition("Progressing", "False", "Paused", found.message)
-    last = dig(seen.resource, "status", default={})
-    return await report(ctx, seen.resource, unchanged_but(last, [ready, idle, found], "Paused"))
+    every = [ready, idle, found, *what_runs(seen)]
+    return await report(ctx, seen.resource, {**_last_but(seen, every, "Paused"), **counts(seen)})

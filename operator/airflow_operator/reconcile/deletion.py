@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from airflow_operator.domain import labels
+from airflow_operator.domain import labels, names
 from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import (
     AIRFLOW_BASE,
@@ -23,7 +23,8 @@ from airflow_operator.reconcile.build import jobs
 from airflow_operator.reconcile.observe import lists, observe
 from airflow_operator.reconcile.report import report, unchanged_but
 from airflow_operator.reconcile.types import Condition, LookAgain, SeenCluster
-from airflow_operator.reconcile.validate import ValidatedCluster, validate
+from airflow_operator.reconcile.validate import ValidatedCluster, resolve
+from airflow_operator.reconcile.workloads import pods_of
 
 if TYPE_CHECKING:
     from airflow_operator.runtime.context import Context
@@ -37,8 +38,10 @@ async def delete_cluster(ctx: Context, namespace: str, name: str) -> LookAgain |
     seen = await observe(ctx, namespace, name)
     if seen is None:
         return None
-    policy = dig(seen.resource, "spec", "deletionPolicy", default="Retain")
-    again = await _drop_everything(ctx, seen) if policy == "Delete" else None
+    again = None
+    # What is in a namespace that is going goes with it, and nothing can be made there any more.
+    if not seen.namespace_going and dig(seen.resource, "spec", "deletionPolicy", default="Retain") == "Delete":
+        again = await _drop_everything(ctx, seen)
     if again is None:
         await _remove(ctx, (item for item in seen.provisioning if item["kind"] == "Job"))
         ctx.references.set(namespace, name, ())
@@ -60,7 +63,8 @@ async def delete_base(ctx: Context, namespace: str, name: str) -> LookAgain | No
         return None
     children = await lists(ctx.kube, (STATEFUL_SET, POD, PERSISTENT_VOLUME_CLAIM, SECRET), namespace, f"{labels.BASE}={name}")
     await _remove(ctx, (item for item in children if item["kind"] == "StatefulSet"))
-    if any(item["kind"] in ("StatefulSet", "Pod") for item in children):
+    server = [item for item in children if item["kind"] in ("StatefulSet", "Pod")]
+    if pods_of(server, "postgres"):
         return LookAgain(STEP)
     await _remove(ctx, children)
     return None
@@ -68,17 +72,16 @@ async def delete_base(ctx: Context, namespace: str, name: str) -> LookAgain | No
 
 async def _drop_everything(ctx: Context, seen: SeenCluster) -> LookAgain | None:
     """Stop what uses the database, drop it, then remove keys and logs. A database that nobody serves any more is left, and said so."""
-    workloads = [item for item in seen.children if item["kind"] in ("Deployment", "StatefulSet")]
-    await _remove(ctx, workloads)
-    if workloads or any(_opens_database(pod) for pod in seen.pods):
+    users = [item for item in seen.children if item["kind"] in ("Deployment", "StatefulSet", "Job")]
+    await _remove(ctx, users)
+    if users or any(_opens_database(pod) for pod in seen.pods):
         return LookAgain(STEP)
     try:
-        cluster: ValidatedCluster | None = validate(seen, ctx.settings.platform)
-    except (InvalidSpec, Waiting):
-        # The base is gone or going, or the spec cannot be read: there is no server to drop the database from.
-        cluster = None
-    if cluster is not None and not await _database_dropped(ctx, cluster, seen):
-        return LookAgain(STEP)
+        if not await _database_dropped(ctx, resolve(seen, ctx.settings.platform), seen):
+            return LookAgain(STEP)
+    except (InvalidSpec, Waiting) as error:
+        # Without a base there is no server to ask, without the keys no right to.
+        await ctx.events.post(seen.resource, "Warning", "DatabaseLeft", f"The database is left as it is: {error.message}")
     retained = [item for item in seen.children if item["kind"] in ("Secret", "PersistentVolumeClaim") and _is_retained(item)]
     copies = [item for item in seen.provisioning if item["kind"] == "Secret"]
     await _remove(ctx, [*retained, *copies])
@@ -88,18 +91,18 @@ async def _drop_everything(ctx: Context, seen: SeenCluster) -> LookAgain | None:
 async def _database_dropped(ctx: Context, cluster: ValidatedCluster, seen: SeenCluster) -> bool:
     """Whether the Job that drops database and role has ended; makes it where it is missing."""
     copy = next((item for item in seen.provisioning if item["kind"] == "Secret"), None)
-    if copy is None:
+    if not cluster.base.server:
         return True
+    if copy is None:
+        raise Waiting("KeyLost", f"Secret {names.keys_copy(cluster.namespace, cluster.name)} is gone, which names database and password.")
     try:
         own = keys.read(copy)
-    except keys.Malformed:
-        return True
+    except keys.Malformed as error:
+        raise Waiting("KeyMalformed", f"Secret {copy['metadata']['name']} cannot be used: {error}.") from None
     wanted = jobs.provision(cluster, own, "Deprovision")
     found = evidence.read(seen.provisioning, [item for item in seen.provisioning if item["kind"] == "Pod"])
     job = next((item for item in found if item.key.name == wanted["metadata"]["name"]), None)
     if job is None:
-        if not cluster.base.server:
-            return True
         await ctx.kube.apply(wanted)
         return False
     if job.state == "Failed" and not job.retry_in(seen.now):

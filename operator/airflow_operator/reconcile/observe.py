@@ -67,6 +67,7 @@ async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None
         health=await _health(ctx, namespace, name, spec, pods),
         commits=ctx.news.commits(namespace, name),
         now=ctx.now(),
+        namespace_going="deletionTimestamp" in dig(own_namespace, "metadata", default={}),
     )
 
 

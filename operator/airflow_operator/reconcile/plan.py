@@ -203,6 +203,7 @@ def _step(
         keep=frozenset(kept - set(discard)),
         discard=tuple(dict.fromkeys([*database.discard, *discard])),
         findings=findings,
+        later=tuple(item for item in components(cluster, keys) if key_of(item) not in building),
         stage=stage,
         look_again=LookAgain(min(delays) + 0.5 if delays else None),
     )

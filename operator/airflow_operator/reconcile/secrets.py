@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.errors import Waiting
+from airflow_operator.domain.kinds import SECRET
 from airflow_operator.domain.manifest import Live, Manifest, dig
 from airflow_operator.kube.errors import AlreadyExists
 from airflow_operator.reconcile import evidence, keys
+from airflow_operator.reconcile.apply import is_ours
 from airflow_operator.reconcile.keys import Keys, Malformed
 from airflow_operator.reconcile.plan import Admin
 from airflow_operator.reconcile.types import SeenCluster
@@ -36,8 +38,8 @@ async def keep_keys(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) ->
 
     Raises Waiting, reason KeyMalformed or KeyLost, when a person has to help.
     """
-    own = secret(seen.children, names.keys(cluster.name))
-    copy = secret(seen.provisioning, names.keys_copy(cluster.namespace, cluster.name))
+    own = secret(seen.children, names.keys(cluster.name)) or await _unlisted(kube, keys.secret_of(cluster.name, cluster.namespace, {}))
+    copy = secret(seen.provisioning, names.keys_copy(cluster.namespace, cluster.name)) or await _unlisted(kube, _copy(cluster, {}))
     found = own or copy
     if found is None:
         found = await _generate(kube, cluster, seen)
@@ -65,9 +67,8 @@ async def keep_admin(kube: Kube, cluster: ValidatedCluster, own: Keys, seen: See
         data = dig(cluster.references[("Secret", settings.secret_ref.name)], "data", default={})
         return Admin(settings.secret_ref.name, own.checksum(dict(data)))
     name = names.admin(cluster.name)
-    found = secret(seen.children, name)
-    if found is None:
-        found = await _create(kube, _generated_admin(cluster, name))
+    wanted = _generated_admin(cluster, name)
+    found = secret(seen.children, name) or await _unlisted(kube, wanted) or await _create(kube, wanted)
     return Admin(name, own.checksum(dict(dig(found, "data", default={}))))
 
 
@@ -112,11 +113,27 @@ def _generated_admin(cluster: ValidatedCluster, name: str) -> Manifest:
     }
 
 
+async def _unlisted(kube: Kube, wanted: Manifest) -> Live | None:
+    """Our Secret that a list by label did not show, with its labels put back; None where there is none of the name."""
+    meta = wanted["metadata"]
+    found = await kube.get(SECRET, meta["namespace"], meta["name"])
+    if found is None:
+        return None
+    if not is_ours(wanted, found):
+        raise _conflict(wanted)
+    marks = {**dig(found, "metadata", "labels", default={}), **meta["labels"]}
+    return await kube.patch(SECRET, meta["namespace"], meta["name"], [{"op": "add", "path": "/metadata/labels", "value": marks}])
+
+
 async def _create(kube: Kube, manifest: Manifest) -> Live:
     """Create a Secret; one of the same name that is not ours is never touched."""
     try:
         return await kube.create(manifest)
     except AlreadyExists:
-        name = manifest["metadata"]["name"]
-        message = f"Secret {name} exists and is not this cluster's: rename or remove it, or name the AirflowCluster differently."
-        raise Waiting("NameConflict", message) from None
+        raise _conflict(manifest) from None
+
+
+def _conflict(manifest: Manifest) -> Waiting:
+    name = manifest["metadata"]["name"]
+    message = f"Secret {name} exists and is not this cluster's: rename or remove it, or name the AirflowCluster differently."
+    return Waiting("NameConflict", message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -32,7 +32,7 @@ def conditions(cluster: ValidatedCluster, step: Step, applied: Applied, seen: Se
     found.append(_logs(cluster))
     if applied.refused:
         first = applied.refused[0]
-        found.append(Condition("ObjectsApplied", "False", first.reason, f"{first.key}: {first.message}"))
+        found.append(Condition("ObjectsApplied", "False", first.reason, first.message, waiting=first.reason == "Terminating"))
     return found
 
 
@@ -49,7 +49,9 @@ def _running(cluster: ValidatedCluster, step: Step, applied: Applied, seen: Seen
         made.append(availability(name, title, live, pods, held=held))
     commits = dags.known_commits(seen.commits, dig(seen.resource, "status", default={}))
     synced = dags.synced(cluster.spec, pods_of(seen.pods, "dag-processor"), commits)
-    return [*made, *([synced] if synced else []), *([_healthy(cluster, seen)] if seen.health.asked else [])]
+    # Without an API server there is nobody to ask.
+    asked = seen.health.asked and cluster.spec.api_server.replicas > 0
+    return [*made, *([synced] if synced else []), *([_healthy(cluster, seen)] if asked else [])]
 
 
 def summary(found: Sequence[Condition]) -> list[Condition]:
@@ -137,11 +139,31 @@ def stamped(made: Mapping[str, Any], last: Live | None, generation: int, now: da
     return {**made, "conditions": rows, "observedGeneration": generation}
 
 
+def what_runs(seen: SeenCluster) -> list[Condition]:
+    """The conditions of the components where the spec cannot be carried out: what runs goes on."""
+    live = _by_component(seen.children)
+    return [availability(*AVAILABLE[name], live[name], pods_of(seen.pods, name)) for name in AVAILABLE if name in live]
+
+
+def counts(seen: SeenCluster) -> dict[str, Any]:
+    """The counters of the status, of what runs; empty where nothing does."""
+    live = _by_component(seen.children)
+    rows = [
+        {"name": name, "desired": int(dig(live[name], "spec", "replicas", default=1)), "ready": rollout.ready_of(live[name])}
+        for name in AVAILABLE
+        if name in live
+    ]
+    return {"components": rows} if rows else {}
+
+
 def workloads_of(cluster: ValidatedCluster, applied: Mapping[ObjectKey, Live], seen: SeenCluster) -> dict[str, Live]:
     """The live workloads by component, as they are after what was just applied."""
-    live = {_key(child): child for child in seen.children if child["kind"] in ("Deployment", "StatefulSet")}
-    live.update({key: item for key, item in applied.items() if key.kind in ("Deployment", "StatefulSet")})
-    return {str(dig(item, "metadata", "labels", labels.COMPONENT)): item for item in live.values()}
+    return _by_component({**{_key(child): child for child in seen.children}, **applied}.values())
+
+
+def _by_component(children: Iterable[Live]) -> dict[str, Live]:
+    workloads = [child for child in children if child["kind"] in ("Deployment", "StatefulSet")]
+    return {str(dig(item, "metadata", "labels", labels.COMPONENT)): item for item in workloads}
 
 
 def _key(live: Live) -> ObjectKey:

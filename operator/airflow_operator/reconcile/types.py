@@ -74,6 +74,8 @@ class SeenCluster:
     commits: Mapping[str, str]
     """DAG entry -> commit that git-sync last reported to this process."""
     now: datetime
+    namespace_going: bool = False
+    """The namespace is being deleted, and everything in it goes with it."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ class Step:
     """Evidence and workloads that must be gone before anything else is written."""
     findings: tuple[Condition, ...] = ()
     """One condition a concern, as far as the plan knows."""
+    later: tuple[Manifest, ...] = ()
+    """What is applied after this step: its faults are looked for before anything is stopped or changed for it."""
     stage: str = ""
     """The phase that a person reads while something is still being waited for; empty when nothing is."""
     look_again: LookAgain = LookAgain()

@@ -96,15 +96,21 @@ def base_path(spec: AirflowClusterSpec) -> str:
 
 def validate(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
     """Raises InvalidSpec for what only a change of the spec can mend, Waiting for what others have still to provide."""
-    cluster = parse_cluster(seen.resource)
-    meta = seen.resource["metadata"]
-    spec = cluster.spec
-    base = _base(spec.base_ref.name, meta["namespace"], seen)
-    wanted = references.of_spec(spec)
-    for reference in wanted:
+    cluster = resolve(seen, platform)
+    if "deletionTimestamp" in dig(seen.base, "metadata", default={}):
+        raise Waiting("BaseTerminating", f"AirflowBase {cluster.base.name} is being deleted.")
+    for reference in references.of_spec(cluster.spec):
         _require(reference, seen.references)
-    _refuse_owned_variables(spec, seen.references)
-    _refuse_lost_lines(spec)
+    _refuse_owned_variables(cluster.spec, seen.references)
+    _refuse_lost_lines(cluster.spec)
+    return cluster
+
+
+def resolve(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
+    """The same without asking whether what the spec refers to is there, a base excepted: enough to delete the cluster."""
+    spec = parse_cluster(seen.resource).spec
+    meta = seen.resource["metadata"]
+    base = _base(spec.base_ref.name, seen)
     return ValidatedCluster(
         name=meta["name"],
         namespace=meta["namespace"],
@@ -118,12 +124,11 @@ def validate(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
     )
 
 
-def _base(name: str, namespace: str, seen: SeenCluster) -> BaseAccess:
+def _base(name: str, seen: SeenCluster) -> BaseAccess:
     live = seen.base
     if live is None:
+        namespace = seen.resource["metadata"]["namespace"]
         raise Waiting("BaseNotFound", f"spec.baseRef names AirflowBase {name}, which does not exist in namespace {namespace}.")
-    if "deletionTimestamp" in live["metadata"]:
-        raise Waiting("BaseTerminating", f"AirflowBase {name} is being deleted.")
     ready: Live = next((c for c in dig(live, "status", "conditions", default=[]) if c["type"] == "Ready"), {})
     current = ready.get("observedGeneration") == live["metadata"].get("generation")
     service = names.postgres(name)

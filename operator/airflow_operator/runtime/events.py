@@ -98,15 +98,13 @@ class Events:
 def severity_of(before: Condition | None, after: Condition) -> Severity | None:
     """Whether a condition's turn is worth an Event, and which; None where it is not.
 
-    A condition that is met for the first time as not (yet) fulfilled is no news: the resource has only just been made.
+    A condition that is met for the first time is no news: the resource was only just made, or could not be looked at for a while.
     """
     if after["type"] in SILENT:
         return None
     bad = "True" if after["type"] in UNWANTED else "False"
     if before is None:
-        if after["status"] == bad:
-            return "Warning" if after["type"] in UNWANTED else None
-        return "Normal" if after["status"] == "True" else None
+        return "Warning" if after["status"] == bad and after["type"] in UNWANTED else None
     if (before["status"], before["reason"]) == (after["status"], after["reason"]):
         return None
     if after["status"] == bad:

@@ -42,7 +42,7 @@ class Posted:
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        (None, condition("Ready", "True"), "Normal"),
+        (None, condition("Ready", "True"), None),
         (None, condition("Ready", "False"), None),
         (None, condition("Ready", "Unknown"), None),
         (condition("Ready", "False"), condition("Ready", "True"), "Normal"),
