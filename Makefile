@@ -24,6 +24,7 @@ check: setup ## format, lint, types, import contracts, unit and golden tests, ge
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
+	$(RUN) mypy devcluster/*.py devcluster/images/*.py
 	$(RUN) lint-imports
 	$(RUN) python -m airflow_operator.crdgen --check
 	$(RUN) python -m airflow_operator.installgen --check
@@ -34,11 +35,12 @@ test: check ## check, and the integration tests on a real etcd, kube-apiserver a
 	$(PYTEST) -n $(WORKERS) -m integration --durations=10 tests
 
 e2e: setup ## real Airflow on a real cluster: the demo and the core of the end-to-end tests
+	$(PYTEST) -m cluster_down tests/devcluster
 	$(RUN) python -m tests.e2e.prepare
 	$(PYTEST) -m "cluster or e2e" --durations=10 --timeout=1500 tests
 
-e2e-all: e2e ## every end-to-end test, and what takes a cluster up and down by itself
-	$(PYTEST) -m "airflow or cluster_down" --durations=10 --timeout=1500 tests
+e2e-all: e2e ## every end-to-end test, and the Jobs' scripts in every version of Airflow that can be had
+	$(PYTEST) -m airflow --durations=10 --timeout=1500 tests
 
 demo: setup ## from nothing to a finished DAG run on a cluster that stays up
 	$(RUN) python -m tests.e2e.demo
