@@ -5,7 +5,8 @@ kopf's part: watching, one task an object, the finalizer. It writes one finalize
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from itertools import chain, repeat
 from typing import Any
 
 import kopf
@@ -78,6 +79,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = 600
     settings.watching.client_timeout = 630
     settings.watching.chunk_size = 500
+    settings.networking.error_backoffs = Patience()
     settings.networking.request_timeout = 60
     settings.networking.connect_timeout = 10
     settings.queueing.idle_timeout = 0.1
@@ -88,6 +90,14 @@ def kopf_settings() -> kopf.OperatorSettings:
         settings.watching.label_selectors[_selector(kind)] = f"{MANAGED_BY}={MANAGER}"
     settings.watching.label_selectors[_selector(POD)] = f"{MANAGED_BY}={MANAGER},{COMPONENT}!={TASK}"
     return settings
+
+
+class Patience:
+    """Pauses in seconds between the tries of one request, without end: kopf would otherwise end the operator after a minute's outage."""
+
+    def __iter__(self) -> Iterator[float]:
+        """From the start, for each request."""
+        return chain((1, 1, 2, 3, 5, 8, 13, 21), repeat(30.0))
 
 
 class NoDiffBase(kopf.DiffBaseStorage):

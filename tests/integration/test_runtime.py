@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -277,3 +278,25 @@ async def end(op: RunningOperator, how: str) -> None:
         op.kill()
     else:
         await op.stop()
+
+
+async def test_process_ends_soon_after_sigterm(bench: Bench) -> None:
+    bench.make_base()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "airflow_operator", "run", "--kubeconfig", str(bench.control_plane.kubeconfig),
+        "--namespaces", bench.namespace, "--health-port", "0", "--webhook-port", "0", "--log-format", "json",
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        await eventually(lambda: bench.resource("statefulset", "b-postgres"), "the base's server")
+        process.terminate()
+        async with asyncio.timeout(10):
+            _, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, errors.decode()
+    entries = [json.loads(line) for line in errors.decode().splitlines()]
+    assert entries
+    assert not [entry for entry in entries if entry["level"] == "error"]

@@ -21,8 +21,8 @@ log = logging.getLogger("airflow_operator.reflector")
 
 PAUSE = 1.0
 """Between two watches, in seconds: a server that ends each one at once is not hammered."""
-LONG_PAUSE = 60.0
-"""After a refusal that will not heal soon."""
+LONGEST_PAUSE = 30.0
+"""After many failures in a row."""
 
 
 class Reflector:
@@ -42,20 +42,17 @@ class Reflector:
 
     async def _follow(self, kind: Kind, namespace: str) -> None:
         where = f"{kind.plural} in {namespace or 'all namespaces'}"
+        failures = 0
         while True:
             pause = PAUSE
             try:
                 async for event, live in self._kube.watch_metadata(kind, namespace):
+                    failures = 0
                     self.noticed(kind, event, live)
-            except Forbidden as error:
-                log.warning("%s cannot be watched: %s", where, error.message)
-                pause = LONG_PAUSE
-            except ApiError as error:
-                log.info("watch of %s ended: %s", where, error)
-                pause = max(PAUSE, error.retry_after or 0.0)
-            except Exception:
-                log.exception("watch of %s failed", where)
-                pause = LONG_PAUSE
+            except Exception as error:
+                failures += 1
+                pause = min(PAUSE * 2.0**failures, LONGEST_PAUSE)
+                _report(where, error, failures)
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
 
     def noticed(self, kind: Kind, event: str, live: Live) -> None:
@@ -73,3 +70,12 @@ class Reflector:
             self._versions[key] = meta["resourceVersion"]
         for user in users:
             self._wakeups.wake(user)
+
+
+def _report(where: str, error: Exception, failures: int) -> None:
+    if not isinstance(error, ApiError):
+        log.error("watch of %s failed", where, exc_info=error)
+    elif isinstance(error, Forbidden) and failures == 1:
+        log.warning("%s cannot be watched: %s", where, error.message)
+    else:
+        log.info("watch of %s ended: %s", where, error)
