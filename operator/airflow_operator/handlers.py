@@ -97,7 +97,7 @@ class Patience:
 
     def __iter__(self) -> Iterator[float]:
         """From the start, for each request."""
-        return chain((1, 1, 2, 3, 5, 8, 13, 21), repeat(30.0))
+        return chain((1, 1, 2, 3, 5), repeat(8.0))
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
