@@ -18,14 +18,14 @@ def synced(spec: AirflowClusterSpec, pods: Sequence[Live], commits: Mapping[str,
     """DagsSynced; None where no DAGs come from git. `pods` are those of the dag-processor."""
     if not spec.dags:
         return None
-    for pod in pods:
-        for status in [*dig(pod, "status", "initContainerStatuses", default=[]), *dig(pod, "status", "containerStatuses", default=[])]:
-            if status["name"].startswith("git-sync") and (words := _failure(status)):
-                return Condition("DagsSynced", "False", "GitSyncFailed", f"git-sync: {words}")
+    # A pod that is being replaced speaks of what was declared before.
+    staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    if words := next((words for pod in staying if (words := _complaint(pod))), ""):
+        return Condition("DagsSynced", "False", "GitSyncFailed", f"git-sync: {words}")
     missing = [entry.name for entry in spec.dags if entry.name not in commits]
     if not missing:
         return Condition("DagsSynced", "True", "Synced", "The DAGs are those of the commits in status.dags.")
-    if _syncing(pods):
+    if _syncing(staying):
         return Condition("DagsSynced", "True", "Synced", "git-sync works; it has not reported the commit to the operator.")
     return Condition("DagsSynced", "False", "Syncing", "The repository has not been fetched yet.", waiting=True)
 
@@ -54,14 +54,24 @@ def _syncing(pods: Sequence[Live]) -> bool:
     )
 
 
-def _failure(status: Live) -> str:
+def _complaint(pod: Live) -> str:
+    """What git-sync says in this pod; empty where it works."""
+    for field, back in (("initContainerStatuses", "ready"), ("containerStatuses", "started")):
+        for status in dig(pod, "status", field, default=[]):
+            if status["name"].startswith("git-sync") and (words := _failure(status, back)):
+                return words
+    return ""
+
+
+def _failure(status: Live, back: str) -> str:
     """git-sync's last words while it is down or has not come back; empty while it works.
 
-    During its back-off Kubernetes shows `terminated` for it, later `waiting` with the words in `lastState`.
+    `back` is what shows that it works again: a sidecar passes its startup probe, an init container ends well. During its back-off
+    Kubernetes shows `terminated` for it, later `waiting` with the words in `lastState`.
     """
     if dig(status, "state", "running"):
         ended = dig(status, "lastState", "terminated", default={})
-        return "" if status.get("started") or status.get("ready") or not ended.get("exitCode") else _words(ended)
+        return _words(ended) if ended.get("exitCode") and not status.get(back) else ""
     ended = dig(status, "state", "terminated") or dig(status, "lastState", "terminated") or {}
     return _words(ended) if ended.get("exitCode") else ""
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from airflow_operator.domain import labels
 from airflow_operator.domain.kinds import GROUP
 from airflow_operator.domain.manifest import Live, ObjectKey, dig, key_of
+from airflow_operator.reconcile.workloads import UNSCHEDULABLE, obstacle
 
 DATABASE = f"{GROUP}/database"
 IMAGE = f"{GROUP}/image"
@@ -19,6 +20,9 @@ REQUEST = f"{GROUP}/request"
 
 RETRY_AFTER = timedelta(seconds=20)
 """How long a failed Job is shown before it is tried again."""
+
+PATIENCE = timedelta(seconds=60)
+"""How long a Job whose container cannot be started is left to it before it is made anew from what the spec says by then."""
 
 LAST_WORDS = 600
 """Characters of a Job's last words that go into a condition."""
@@ -36,6 +40,9 @@ class Evidence:
     """Running: also one that is being deleted, since its name is not free yet. Lost: it ended, but its result is gone with its pod."""
     result: Mapping[str, Any]
     ended: datetime | None
+    created: datetime | None = None
+    obstacle: tuple[str, str] | None = None
+    """(reason, sentence) of what keeps its pod from starting."""
 
     @property
     def verdict(self) -> str:
@@ -50,6 +57,10 @@ class Evidence:
     def retry_in(self, now: datetime) -> float:
         """Seconds until a failed Job may be made anew; 0 when it may be now."""
         return max(0.0, ((self.ended or now) + RETRY_AFTER - now).total_seconds())
+
+    def hopeless(self, now: datetime) -> bool:
+        """Whether it has long been kept from starting, so that another attempt may do better. Nodes take their time to come."""
+        return bool(self.obstacle and self.obstacle[0] != UNSCHEDULABLE and self.created and now - self.created >= PATIENCE)
 
 
 def read(objects: Iterable[Live], pods: Iterable[Live]) -> tuple[Evidence, ...]:
@@ -85,17 +96,17 @@ def _evidence(job: Live, pods: list[Live]) -> Evidence:
         state=state,
         result=result,
         ended=_time(end.get("lastTransitionTime")) if end else None,
+        created=_time(meta.get("creationTimestamp")),
+        obstacle=None if end or "deletionTimestamp" in meta else next((found for pod in pods if (found := obstacle(pod))), None),
     )
 
 
 def _result(pods: list[Live]) -> Mapping[str, Any]:
-    """The result of the newest pod that ended; a plain text message becomes {"message": ...}."""
-    ended = [
-        (pod["metadata"].get("creationTimestamp", ""), dig(status, "state", "terminated", "message", default=""))
-        for pod in pods
-        for status in dig(pod, "status", "containerStatuses", default=[])
-    ]
-    message = max(ended, default=("", ""))[1]
+    """The result of the newest pod; a plain text message becomes {"message": ...}."""
+    newest = max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), default=None)
+    said = (dig(status, "state", "terminated", "message") for status in dig(newest, "status", "containerStatuses", default=[]))
+    # A pod that was ended by its deadline or by its node says so itself.
+    message = next((text for text in said if text), None) or dig(newest, "status", "message", default="")
     try:
         parsed = json.loads(message)
     except ValueError:

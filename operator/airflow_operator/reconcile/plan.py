@@ -35,10 +35,12 @@ def plan(cluster: ValidatedCluster, keys: Keys, admin: Admin | None, seen: SeenC
     found = evidence.read(seen.provisioning, [item for item in seen.provisioning if item["kind"] == "Pod"])
     base = _base_ready(cluster)
     database = _database(cluster, keys, found, seen)
+    own = evidence.read(seen.children, seen.pods)
     if database.provisioned is None:
         job = [jobs.provision(cluster, keys)] if database.wanted else []
-        return _step(cluster, keys, seen, job, (base, database.finding), stage="Provisioning", database=database)
-    own = evidence.read(seen.children, seen.pods)
+        # A migration may be under way while the database is looked at anew.
+        kept = [item.key for item in own]
+        return _step(cluster, keys, seen, job, (base, database.finding), stage="Provisioning", keep=kept, database=database)
     state = schema.decide(own, database.provisioned, cluster.image, seen.now)
     current = state.state == "Current"
     migrated = Condition(
@@ -110,9 +112,10 @@ def _database(cluster: ValidatedCluster, keys: Keys, found: Sequence[Evidence], 
         if not cluster.base.ready:
             return _Database(_database_finding("WaitingForBase", "The database is made once the base is ready."))
         return _Database(_database_finding("Provisioning", "The database is being made."), wanted=True)
-    if job.state == "Running":
-        return _Database(_database_finding("Provisioning", "The database is being made."), keep=(job.key,))
-    if job.state == "Lost":
+    if job.state == "Running" and not job.hopeless(seen.now):
+        making = _database_finding("Provisioning", "The database is being made.")
+        return _Database(_blocked(making, job, "The database cannot be made"), keep=(job.key,))
+    if job.state in ("Running", "Lost"):
         return _Database(_database_finding("Provisioning", "The database is being looked at again."), discard=(job.key,))
     if job.verdict == "Provisioned":
         identity = f"{job.result.get('systemIdentifier')}/{job.result.get('oid')}"
@@ -124,6 +127,11 @@ def _database(cluster: ValidatedCluster, keys: Keys, found: Sequence[Evidence], 
         failed = Condition("DatabaseReady", "False", "ProvisioningFailed", f"The database could not be made: {job.last_words}")
         return _Database(failed, keep=(job.key,) if wait else (), discard=() if wait else (job.key,), retry_in=wait or None)
     return _Database(Condition("DatabaseReady", "False", job.verdict, job.last_words), keep=(job.key,))
+
+
+def _blocked(usual: Condition, job: Evidence, what: str) -> Condition:
+    """What a running Job is waited for with; its obstacle where it cannot start."""
+    return Condition(usual.type, "False", job.obstacle[0], f"{what}: {job.obstacle[1]}") if job.obstacle else usual
 
 
 def _database_finding(reason: str, message: str) -> Condition:
@@ -169,14 +177,16 @@ def _users(
     making = Condition("AdminUserReady", "False", "Creating", "The administrator is being made.", waiting=True)
     if job is None:
         return [wanted], (making,), [], []
+    if job.state == "Lost" or job.hopeless(seen.now):
+        return [], (making,), [], [job.key]
     if job.state == "Running":
-        return [], (making,), [job.key], []
+        return [], (_blocked(making, job, "The administrator cannot be made"),), [job.key], []
     if job.verdict in ("Created", "Updated", "Unchanged"):
         ready = Condition("AdminUserReady", "True", "Ready", f"Secret {admin.secret} holds the administrator's user name and password.")
         return [], (ready,), [job.key], []
     failed = Condition("AdminUserReady", "False", "Failed", f"The administrator could not be made: {job.last_words}")
-    again = job.state == "Lost" or not job.retry_in(seen.now)
-    return [], (failed,), [] if again else [job.key], [job.key] if again else []
+    again = [] if job.retry_in(seen.now) else [job.key]
+    return [], (failed,), [] if again else [job.key], again
 
 
 def _step(

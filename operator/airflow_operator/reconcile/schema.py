@@ -55,34 +55,58 @@ def decide(jobs: Sequence[Evidence], provisioned: Provisioned, image: str, now: 
 def _decide(jobs: Sequence[Evidence], migrations: Sequence[Evidence], provisioned: Provisioned, image: str, now: datetime) -> Schema:
     running = [job for job in migrations if job.state == "Running"]
     if running:
-        return Schema("Wait", "Migrating", "The database is being migrated.", keep=_keys(running))
+        return _while_running(running, image, now)
     ours = [job for job in jobs if _speaks_of(job, provisioned.identity, image)]
     checks = [job for job in ours if job.component == "check"]
+    # Whatever was ever said of this database is void once it is migrated.
+    spent = [*(job for job in jobs if job.component == "check"), *migrations]
     finished = [job for job in ours if job.component == "migrate"]
-    for job in finished:
-        if job.verdict == "Migrated":
-            return Schema("Current", "UpToDate", "The database has the schema of this image.", keep=(job.key,))
-        return _after_failure(job, now)
+    if any(job.verdict == "Migrated" for job in finished):
+        return Schema("Current", "UpToDate", "The database has the schema of this image.")
     if checks:
-        return _after_check(checks[0], [*checks, *migrations], now)
+        return _after_check(checks[0], spent, now)
+    if finished:
+        return _after_failure(finished[0], now)
     if provisioned.empty and not migrations:
-        return Schema("Migrate", "Migrating", "The database is being migrated.", asked_by=provisioned.job.uid, expect='"Empty"')
-    return Schema("Check", "Checking", "The database's schema is compared with the image's.")
+        message = "The database is being migrated."
+        return Schema("Migrate", "Migrating", message, discard=_keys(spent), asked_by=provisioned.job.uid, expect='"Empty"')
+    return _compare()
+
+
+def _compare(*used_up: Evidence) -> Schema:
+    return Schema("Check", "Checking", "The database's schema is compared with the image's.", discard=_keys(used_up))
+
+
+def _while_running(running: Sequence[Evidence], image: str, now: datetime) -> Schema:
+    """A migration is waited for, however long it takes; one whose container never started has touched nothing and may be given up."""
+    blocked = [job for job in running if job.obstacle]
+    given_up = tuple(job for job in blocked if job.annotations.get(IMAGE) != image or job.hopeless(now))
+    if given_up:
+        return _compare(*given_up)
+    if blocked and blocked[0].obstacle:
+        reason, words = blocked[0].obstacle
+        return Schema("Hold", reason, f"The migration cannot start: {words}", keep=_keys(running))
+    return Schema("Wait", "Migrating", "The database is being migrated.", keep=_keys(running))
 
 
 def _after_failure(job: Evidence, now: datetime) -> Schema:
-    """A migration that failed is shown, then judged again by a new check: PostgreSQL rolled it back whole."""
+    """A migration that failed is shown, then the database is looked at again.
+
+    The Job stays until then: without it the database could be taken for as empty as the provision Job found it, for ever.
+    """
     if job.verdict == "Stale" or job.state == "Lost":
-        return Schema("Check", "Checking", "The database's schema is compared with the image's.", discard=(job.key,))
+        return _compare()
     wait = job.retry_in(now)
     if wait:
-        return Schema("Hold", "MigrationFailed", f"The migration failed: {job.last_words}", keep=(job.key,), retry_in=wait)
-    return Schema("Check", "MigrationFailed", f"The migration failed and is tried again: {job.last_words}", discard=(job.key,))
+        return Schema("Hold", "MigrationFailed", f"The migration failed: {job.last_words}", retry_in=wait)
+    return Schema("Check", "MigrationFailed", f"The migration failed and is tried again: {job.last_words}")
 
 
 def _after_check(check: Evidence, spent: Sequence[Evidence], now: datetime) -> Schema:
     if check.state == "Running":
-        return Schema("Wait", "Checking", "The database's schema is compared with the image's.", keep=(check.key,))
+        return _while_checking(check, now)
+    if check.state == "Lost":
+        return _compare(check)
     if check.verdict == "Current":
         return Schema("Current", "UpToDate", "The database has the schema of this image.", keep=(check.key,))
     if check.verdict in ("Behind", "Empty"):
@@ -100,6 +124,15 @@ def _after_check(check: Evidence, spent: Sequence[Evidence], now: datetime) -> S
         return Schema("Hold", "CheckFailed", f"The schema could not be read: {check.last_words}", keep=(check.key,), retry_in=wait)
     message = f"The schema could not be read and is looked at again: {check.last_words}"
     return Schema("Check", "CheckFailed", message, discard=(check.key,))
+
+
+def _while_checking(check: Evidence, now: datetime) -> Schema:
+    if check.hopeless(now):
+        return _compare(check)
+    if check.obstacle:
+        reason, words = check.obstacle
+        return Schema("Hold", reason, f"The schema cannot be looked at: {words}", keep=(check.key,))
+    return Schema("Wait", "Checking", "The database's schema is compared with the image's.", keep=(check.key,))
 
 
 def _speaks_of(job: Evidence, identity: str, image: str) -> bool:

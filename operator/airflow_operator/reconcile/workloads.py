@@ -9,6 +9,9 @@ from airflow_operator.domain.manifest import Live, dig
 from airflow_operator.reconcile import rollout
 from airflow_operator.reconcile.types import Condition
 
+CRASHES = "ContainerCrashes"
+UNSCHEDULABLE = "Unschedulable"
+
 STUCK = {
     "ImagePullBackOff": "ImageCannotBePulled",
     "ErrImagePull": "ImageCannotBePulled",
@@ -16,7 +19,7 @@ STUCK = {
     "CreateContainerConfigError": "ContainerCannotStart",
     "CreateContainerError": "ContainerCannotStart",
     "RunContainerError": "ContainerCannotStart",
-    "CrashLoopBackOff": "ContainerCrashes",
+    "CrashLoopBackOff": CRASHES,
 }
 """Reasons for which a container waits and will not start by itself soon, and what a condition calls them."""
 
@@ -53,29 +56,32 @@ def _trouble(workload: Live, pods: Sequence[Live]) -> tuple[str, str] | None:
     for item in dig(workload, "status", "conditions", default=[]):
         if item.get("type") == "ReplicaFailure" and item.get("status") == "True":
             return "PodRefused", item.get("message", "")
-    for pod in pods:
-        for status in _containers(pod):
-            if GIT_SYNC in status["name"]:
-                continue
-            if found := _stuck(status):
-                return found
-        unschedulable = _condition(pod, "PodScheduled")
-        if unschedulable.get("status") == "False":
-            return "Unschedulable", f"no node takes the pod: {unschedulable.get('message', '')}"
+    return next((found for pod in pods if "deletionTimestamp" not in pod["metadata"] and (found := obstacle(pod))), None)
+
+
+def obstacle(pod: Live) -> tuple[str, str] | None:
+    """(reason, sentence) of what keeps a pod from running; what git-sync says is told elsewhere."""
+    for status in _containers(pod):
+        if GIT_SYNC not in status["name"] and (found := _stuck(status)):
+            return found
+    scheduled = _condition(pod, "PodScheduled")
+    if scheduled.get("status") == "False":
+        return UNSCHEDULABLE, f"no node takes the pod: {scheduled.get('message', '')}"
     return None
 
 
 def _stuck(status: Live) -> tuple[str, str] | None:
     waiting = dig(status, "state", "waiting", default={})
-    ended = dig(status, "state", "terminated") or dig(status, "lastState", "terminated") or {}
     reason = STUCK.get(waiting.get("reason", ""))
-    crashing = status.get("restartCount", 0) >= RESTARTS and not status.get("ready")
-    if reason in (None, "ContainerCrashes") and not crashing and reason is None:
-        return None
-    if reason in (None, "ContainerCrashes"):
-        words = (ended.get("message") or f"exit code {ended.get('exitCode')}").strip()[-400:]
-        return "ContainerCrashes", f"container {status['name']} ends again and again: {words}"
-    return reason, f"container {status['name']}: {waiting.get('message') or waiting.get('reason')}"
+    # One that runs past its startup probe and is not ready for a moment is not crashing, however often it once did.
+    up = status.get("ready") or (status.get("started") and dig(status, "state", "running"))
+    if reason is None and not up and status.get("restartCount", 0) >= RESTARTS:
+        reason = CRASHES
+    if reason != CRASHES:
+        return (reason, f"container {status['name']}: {waiting.get('message') or waiting.get('reason')}") if reason else None
+    ended = dig(status, "state", "terminated") or dig(status, "lastState", "terminated") or {}
+    words = (ended.get("message") or f"exit code {ended.get('exitCode')}").strip()[-400:]
+    return CRASHES, f"container {status['name']} ends again and again: {words}"
 
 
 def _containers(pod: Live) -> list[Live]:

@@ -1,0 +1,156 @@
+"""What is said of git-sync, with the messages that it was seen to leave (git-sync 4.4.2 on Kubernetes 1.37)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_operator.reconcile import dags
+from tests.unit import factory
+
+GIT = {"git": {"repo": "https://git.example.com/etl.git", "ref": "main"}}
+SPEC = factory.cluster(dags=[GIT]).spec
+NO_REF = "fatal: couldn't find remote ref main"
+REFUSED = "fatal: Authentication failed for 'http://git:8080/dags.git/'"
+
+
+def log_line(error, msg="too many failures, aborting", **more):
+    return json.dumps(
+        {
+            "logger": "",
+            "ts": "2026-11-23 03:05:39",
+            "caller": {"file": "main.go", "line": 1},
+            "level": 0,
+            "msg": msg,
+            "error": error,
+            **more,
+        }
+    )
+
+
+def terminated(message, code=1):
+    return {"terminated": {"exitCode": code, "reason": "Error", "message": message}}
+
+
+RUNNING = {"running": {"startedAt": factory.at(-5)}}
+WAITING = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container"}}
+
+
+def sidecar(state, last=None, **more):
+    return {"name": "git-sync", "state": state, **({"lastState": last} if last else {}), "started": False, "ready": False, **more}
+
+
+def synced(*statuses, init=(), commits=None, **meta):
+    pods = [factory.pod("dag-processor", "", *statuses, init=init, **meta)] if statuses or init else []
+    return dags.synced(SPEC, pods, commits or {})
+
+
+def test_without_a_repository_there_is_nothing_to_say():
+    assert dags.synced(factory.cluster().spec, [], {}) is None
+
+
+def test_a_reported_commit_is_synced():
+    found = synced(sidecar(RUNNING, started=True, ready=True), commits={"dags-folder": "abc"})
+    assert (found.status, found.reason) == ("True", "Synced")
+
+
+def test_a_sidecar_that_works_is_synced_though_nothing_was_reported():
+    found = synced(sidecar(RUNNING, started=True, ready=True))
+    assert (found.status, found.reason) == ("True", "Synced")
+    assert "not reported" in found.message
+
+
+def test_before_the_first_sync_it_waits():
+    for found in (synced(), synced(sidecar(RUNNING))):
+        assert (found.status, found.reason, found.waiting) == ("False", "Syncing", True)
+
+
+@pytest.mark.parametrize("words", [NO_REF, REFUSED])
+@pytest.mark.parametrize(
+    ("state", "last"),
+    [("ended", None), (WAITING, "ended"), (RUNNING, "ended")],
+    ids=["in its back-off", "in its back-off, older Kubernetes", "started again"],
+)
+def test_git_syncs_own_words_are_told(words, state, last):
+    ended = terminated(log_line(words))
+    found = synced(sidecar(ended if state == "ended" else state, ended if last else None), commits={"dags-folder": "abc"})
+    assert (found.status, found.reason, found.waiting) == ("False", "GitSyncFailed", False)
+    assert words in found.message
+
+
+def test_a_sidecar_that_came_back_works():
+    found = synced(sidecar(RUNNING, terminated(log_line(NO_REF)), started=True, ready=True), commits={"dags-folder": "abc"})
+    assert found.status == "True"
+
+
+@pytest.mark.parametrize("state", [terminated(log_line(NO_REF)), WAITING, RUNNING], ids=["ended", "waiting", "running again"])
+def test_the_first_sync_of_a_pod_fails_as_long_as_it_has_not_ended_well(state):
+    # Without a startup probe Kubernetes calls a running init container started at once.
+    init = {"name": "git-sync-init", "state": state, "lastState": terminated(log_line(NO_REF)), "started": True, "ready": False}
+    found = synced(init=[init], commits={"dags-folder": "abc"})
+    assert (found.status, found.reason) == ("False", "GitSyncFailed")
+    assert NO_REF in found.message
+
+
+def test_a_first_sync_that_ended_well_is_no_failure():
+    init = {
+        "name": "git-sync-init",
+        "state": terminated("", 0),
+        "lastState": terminated(log_line(NO_REF)),
+        "ready": True,
+        "restartCount": 3,
+    }
+    assert synced(sidecar(RUNNING, started=True, ready=True), init=[init]).status == "True"
+
+
+def test_a_pod_that_is_being_replaced_does_not_count():
+    found = synced(sidecar(terminated(log_line(NO_REF))), commits={"dags-folder": "abc"}, deletionTimestamp=factory.at(0))
+    assert found.status == "True"
+
+
+def test_other_containers_do_not_count():
+    airflow = {"name": "dag-processor", "state": terminated(log_line("boom")), "ready": False}
+    assert synced(airflow, sidecar(RUNNING, started=True, ready=True)).status == "True"
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ('ing": "cut in the middle"}\n' + log_line(NO_REF), NO_REF),
+        (log_line(REFUSED) + "\n\n", REFUSED),
+        ("not JSON at all", "exit code 1"),
+        ("", "exit code 1"),
+        ('"just a string"\n[1]', "exit code 1"),
+        (json.dumps({"msg": "flag error"}), "flag error"),
+        (json.dumps({"msg": "too many failures, aborting", "err": NO_REF}), NO_REF),
+        (log_line("a\n  b"), "a b"),
+    ],
+    ids=["first line cut", "empty lines", "no JSON", "nothing", "JSON of another shape", "message alone", "err", "several lines"],
+)
+def test_the_last_whole_line_is_read(message, told):
+    assert told in synced(sidecar(terminated(message))).message
+
+
+@pytest.mark.parametrize(
+    "url", ["https://user:hunter2@git.example.com/a.git", "https://hunter2@git.example.com/a.git", "http://a%40b:hunter2@git:8080/x"]
+)
+def test_no_credential_is_told(url):
+    message = synced(sidecar(terminated(log_line(f"fatal: unable to access '{url}': no route")))).message
+    assert "hunter2" not in message
+    assert "no route" in message
+
+
+def test_long_words_are_cut():
+    assert len(synced(sidecar(terminated(log_line("x" * 5000)))).message) < 700
+
+
+def test_the_table_shows_what_is_followed_and_what_was_synced():
+    assert dags.table(SPEC, {}) == [{"name": "dags-folder", "ref": "main"}]
+    assert dags.table(SPEC, {"dags-folder": "abc"}) == [{"name": "dags-folder", "ref": "main", "commit": "abc"}]
+
+
+def test_a_commit_is_remembered_by_the_status_and_news_replace_it():
+    last = {"dags": [{"name": "dags-folder", "commit": "old"}, {"name": "other"}]}
+    assert dags.known_commits({}, last) == {"dags-folder": "old"}
+    assert dags.known_commits({"dags-folder": "new"}, last) == {"dags-folder": "new"}
