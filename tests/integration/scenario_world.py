@@ -75,7 +75,11 @@ class World:
         return told(verdict, database={"airflow": [found]}, image={"airflow": [wanted]})
 
     def _migrate(self, pod: Live, name: str) -> Play:
-        self.databases[name].revision = self._wanted(pod)
+        found, wanted = self.databases[name].revision, self._wanted(pod)
+        expected = json.loads(next(item["value"] for item in pod["spec"]["containers"][0]["env"] if item["name"] == "EXPECT"))
+        if found not in (wanted, "" if expected == "Empty" else expected["airflow"][0]):
+            return told("Stale", message="The database has changed since.")
+        self.databases[name].revision = wanted
         return told("Migrated")
 
     def _users(self, pod: Live, name: str) -> Play:
