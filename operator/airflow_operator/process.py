@@ -52,13 +52,13 @@ class Process:
 
     async def run(self, *, stop: asyncio.Event | None = None, watching: asyncio.Event | None = None) -> None:
         """Serve until SIGTERM or `stop`; `watching` is set when the watches begin."""
-        watching, stop = watching or asyncio.Event(), stop or asyncio.Event()
+        watching = watching or asyncio.Event()
         async with AsyncExitStack() as stack:
             kube = self.around_kube(await stack.enter_async_context(connect(self.kubeconfig, self.context)))
             lag = LagMeter()
             await stack.enter_async_context(_background(lag.run()))
             await stack.enter_async_context(webhook.serving(liveness.application(lag, watching), self.settings.health_port))
-            if await crds_installed(kube, self.settings.namespaces, stop):
+            if await crds_installed(kube, self.settings.namespaces, stop or asyncio.Event()):
                 await self._watch(await self._assemble(kube, stack), stop, watching)
 
     async def _assemble(self, kube: Kube, stack: AsyncExitStack) -> Operator:
@@ -78,7 +78,7 @@ class Process:
             await stack.enter_async_context(_background(watch))
         return Operator(ctx, wakeups, self.duties or real_duties())
 
-    async def _watch(self, operator: Operator, stop: asyncio.Event, watching: asyncio.Event) -> None:
+    async def _watch(self, operator: Operator, stop: asyncio.Event | None, watching: asyncio.Event) -> None:
         registry = kopf.OperatorRegistry()
         handlers.register(registry, operator, Login(self.kubeconfig, self.context))
         namespaces = self.settings.namespaces
@@ -88,6 +88,7 @@ class Process:
             settings=handlers.kopf_settings(),
             clusterwide=not namespaces,
             namespaces=namespaces,
+            # A flag that is never raised would be waited for at the end, five seconds long.
             stop_flag=stop,
             ready_flag=watching,
         )
