@@ -69,10 +69,10 @@ def seen(
     status: Mapping[str, Any] | None = None,
     health: Health | None = None,
     commits: Mapping[str, str] | None = None,
-    **fields: Any,
+    fields: Mapping[str, Any] | None = None,
 ) -> SeenCluster:
     """One picture; `fields` are those of the spec."""
-    live = resource(**fields)
+    live = resource(**(fields or {}))
     return SeenCluster(
         resource={**live, "status": status} if status else live,
         namespace_uid="namespace-uid",
@@ -91,7 +91,7 @@ def seen(
 def cluster(**fields: Any) -> ValidatedCluster:
     """A cluster with this spec, on a base that is ready."""
     references = fields.pop("references", None)
-    return validate(seen(references=references, **fields), PLATFORM)
+    return validate(seen(references=references, fields=fields), PLATFORM)
 
 
 def secret(name: str, **data: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def api_server(cluster: ValidatedCluster, keys: Keys) -> Manifest:
     """Deployment of the API server and UI. It signs and checks tokens, so it holds both halves of the key."""
     facts = cluster.release.api_server
     mounts = _token_key(cluster) + _config_map("jwks", meta.name_of(config.jwks(cluster, keys)), config.JWKS_DIR)
-    return workload(cluster, keys, facts, cluster.spec.api_server, mounts, lifecycle=DRAIN, available_first=True)
+    return workload(cluster, keys, facts, cluster.spec.api_server, mounts, lifecycle=DRAIN)
 
 
 def scheduler(cluster: ValidatedCluster, keys: Keys) -> Manifest:

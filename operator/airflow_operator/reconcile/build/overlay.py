@@ -24,12 +24,19 @@ MERGE_KEYS: Mapping[str, str] = {
 """Patch merge keys of core/v1 PodTemplateSpec; a list that is not here is replaced whole."""
 
 
+DIRECTIVES = ("$patch", "$retainKeys")
+"""Fields of a patch that say how to merge; they are never part of the result."""
+
+
 def overlay(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """`patch` over `base`; null removes a field, `$patch: delete | replace` does what it does in kubectl."""
+    """`patch` over `base`; null removes a field, `$patch: delete | replace` and `$retainKeys` do what they do in kubectl."""
     if patch.get("$patch") == "replace":
-        return {key: deepcopy(value) for key, value in patch.items() if key != "$patch"}
-    merged = dict(deepcopy(dict(base)))
+        return overlay({}, {key: value for key, value in patch.items() if key != "$patch"})
+    kept = patch.get("$retainKeys")
+    merged = {key: deepcopy(value) for key, value in base.items() if kept is None or key in kept}
     for key, value in patch.items():
+        if key in DIRECTIVES:
+            continue
         if value is None:
             merged.pop(key, None)
         elif isinstance(value, Mapping):

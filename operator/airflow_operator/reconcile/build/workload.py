@@ -44,10 +44,10 @@ def workload(
     own: Mounts,
     *,
     lifecycle: dict[str, Any] | None = None,
-    available_first: bool = False,
 ) -> Manifest:
-    """The Deployment of a component. `available_first`: a new pod serves before an old one goes."""
-    rolling = {"maxSurge": 1, "maxUnavailable": 0 if available_first else 1}
+    """The Deployment of a component."""
+    # A pod that never becomes ready, for a wrong git ref say, must not have cost one that works.
+    rolling = {"maxSurge": 1, "maxUnavailable": 0}
     template = _template(cluster, keys, facts, settings, own, lifecycle)
     made = meta.child(
         cluster,
