@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from airflow_operator.domain.manifest import Live, dig
-from tests.integration.players import Fail, Play, PodPlayer, Succeed
+from tests.integration.players import Fail, Pend, Play, PodPlayer, Succeed
 
 FIRST = "heads-1"
 
@@ -37,17 +37,20 @@ class World:
 
     def __post_init__(self) -> None:
         for job in ("provision", "check", "migrate", "users", "deprovision"):
-            self.player.play(f"*-{job}-*", self._play)
+            self.player.play(f"*-{job}-*", self.play)
 
     def answers(self, job: str, play: Play | Callable[[Live], Play]) -> None:
         """From now on a kind of Job ends so."""
         self._given[job] = play if callable(play) else lambda _: play
 
     def answers_by_itself(self, job: str) -> None:
-        """Take back what `answers` said."""
+        """Take back what `answers` said, also for those that still wait."""
         del self._given[job]
+        self._answers = {uid: play for uid, play in self._answers.items() if not isinstance(play, Pend)}
+        self.player.play(f"*-{job}-*", self.play)
 
-    def _play(self, pod: Live) -> Play:
+    def play(self, pod: Live) -> Play:
+        """What a Job's pod does."""
         uid = pod["metadata"]["uid"]
         if uid not in self._answers:
             env = {item["name"]: item.get("value", "") for item in dig(pod, "spec", "containers", 0, "env", default=[])}
