@@ -87,7 +87,8 @@ RETRY_REFUSED = 10.0
 """Seconds until what the API server refused is tried again: nothing tells when a quota or a policy changes."""
 
 REFUSALS = frozenset({"Forbidden", "Invalid", "Refused"})
-NEEDS_A_PERSON = REFUSALS | {"KeyLost", "KeyMalformed", "NameConflict"}
+KEY_TROUBLE = frozenset({"KeyLost", "KeyMalformed", "KeyMismatch"})
+NEEDS_A_PERSON = REFUSALS | KEY_TROUBLE | {"NameConflict"}
 
 
 def _concern(error: InvalidSpec | Waiting) -> str:
@@ -96,7 +97,7 @@ def _concern(error: InvalidSpec | Waiting) -> str:
         return "SpecValid"
     if error.reason.startswith("Base"):
         return "BaseReady"
-    if error.reason in ("KeyLost", "KeyMalformed"):
+    if error.reason in KEY_TROUBLE:
         return "KeysAvailable"
     if error.reason in NEEDS_A_PERSON:
         return "ObjectsApplied"

@@ -105,8 +105,10 @@ async def _database_dropped(ctx: Context, cluster: ValidatedCluster, seen: SeenC
     if job is None:
         await ctx.kube.apply(wanted)
         return False
-    if job.state == "Failed" and not job.retry_in(seen.now):
+    if job.state == "Lost" or job.hopeless(seen.now) or (job.state == "Failed" and not job.retry_in(seen.now)):
         await ctx.kube.delete(JOB, job.key.namespace, job.key.name, uid=job.uid)
+    elif job.state == "Done" and job.verdict != "Deprovisioned":
+        raise Waiting(job.verdict, job.last_words)
     return job.verdict == "Deprovisioned"
 
 

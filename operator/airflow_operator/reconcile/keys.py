@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -129,7 +130,7 @@ def _secret(name: str, namespace: str, marks: dict[str, str], data: Mapping[str,
 def _private_key(pem: str) -> Ed25519PrivateKey:
     try:
         key = serialization.load_pem_private_key(pem.encode(), password=None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise Malformed(f"{JWT_PRIVATE} is not a private key in PKCS#8 PEM") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise Malformed(f"{JWT_PRIVATE} is not an Ed25519 key")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from airflow_operator.domain import labels
+from airflow_operator.domain import labels, names
 from airflow_operator.domain.kinds import CHILD_KINDS
 from airflow_operator.domain.manifest import Live, Manifest, ObjectKey, dig, key_of
 from airflow_operator.reconcile import evidence, rollout, schema
@@ -126,7 +126,8 @@ def _database(cluster: ValidatedCluster, keys: Keys, found: Sequence[Evidence], 
         wait = job.retry_in(seen.now)
         failed = Condition("DatabaseReady", "False", "ProvisioningFailed", f"The database could not be made: {job.last_words}")
         return _Database(failed, keep=(job.key,) if wait else (), discard=() if wait else (job.key,), retry_in=wait or None)
-    return _Database(Condition("DatabaseReady", "False", job.verdict, job.last_words), keep=(job.key,))
+    way_out = f" Put Secret {names.keys(cluster.name)} back from a backup." if job.verdict == "KeyMismatch" else ""
+    return _Database(Condition("DatabaseReady", "False", job.verdict, f"{job.last_words}{way_out}"), keep=(job.key,))
 
 
 def _blocked(usual: Condition, job: Evidence, what: str) -> Condition:

@@ -36,7 +36,7 @@ class Kept:
 async def keep_keys(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) -> Kept:
     """Find the keys, restore the Secret or its copy where one is gone, generate them only for a database that never was.
 
-    Raises Waiting, reason KeyMalformed or KeyLost, when a person has to help.
+    Raises Waiting, reason KeyMalformed, KeyMismatch or KeyLost, when a person has to help.
     """
     own = secret(seen.children, names.keys(cluster.name)) or await _unlisted(kube, keys.secret_of(cluster.name, cluster.namespace, {}))
     copy = secret(seen.provisioning, names.keys_copy(cluster.namespace, cluster.name)) or await _unlisted(kube, _copy(cluster, {}))
@@ -52,10 +52,25 @@ async def keep_keys(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) ->
         raise Waiting("KeyMalformed", message) from None
     if copy is None:
         await _create(kube, _copy(cluster, usable.data))
+    elif own is not None:
+        _require_one_piece(own, copy)
     if own is None and _provisioned(seen):
         await _create(kube, keys.secret_of(cluster.name, cluster.namespace, usable.data))
         return Kept(usable, in_place=True)
     return Kept(usable, in_place=own is not None)
+
+
+def _require_one_piece(own: Live, copy: Live) -> None:
+    """Pods read the one Secret and the provision Job the other: with two passwords, or two ids, nothing would fit any more."""
+    mine, kept = keys.decode(own), keys.decode(copy)
+    differing = [member for member in keys.MEMBERS if mine.get(member) != kept.get(member)]
+    if differing:
+        one, other = (f"{item['metadata']['namespace']}/{item['metadata']['name']}" for item in (own, copy))
+        message = (
+            f"Secret {one} and its copy {other} differ in {', '.join(differing)}. "
+            "Delete the one that is wrong: it is made again from the other. Nothing is changed until then."
+        )
+        raise Waiting("KeyMismatch", message)
 
 
 async def keep_admin(kube: Kube, cluster: ValidatedCluster, own: Keys, seen: SeenCluster) -> Admin | None:

@@ -180,8 +180,8 @@ def _without_git_sync(live: Live, pods: Sequence[Live]) -> Live:
     """A sidecar in its back-off makes a pod unready that serves the last good DAGs: DagsSynced tells of that, not this."""
     serving = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"] and _airflow_ready(pod)]
     status = dict(dig(live, "status", default={}))
-    if len(serving) > status.get("availableReplicas", 0) and status.get("unavailableReplicas", 0):
-        status["availableReplicas"] = min(len(serving), status.get("updatedReplicas", 0))
+    # Of all its pods: whether any of them is an old one is asked elsewhere.
+    status["availableReplicas"] = max(status.get("availableReplicas", 0), min(len(serving), status.get("replicas", 0)))
     return {**live, "status": status}
 
 
