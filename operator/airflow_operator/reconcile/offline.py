@@ -32,10 +32,10 @@ STAND_IN = Keys(
 """In the place of the keys that the operator generates in the cluster."""
 
 
-def render(documents: Iterable[dict[str, Any]]) -> list[Manifest]:
-    """The manifests of every AirflowBase and AirflowCluster among the documents, in the order in which they are applied."""
-    found = [document for document in documents if document]
-    bases = {document["metadata"]["name"]: document for document in found if document.get("kind") == "AirflowBase"}
+def render(documents: Iterable[Any]) -> list[Manifest]:
+    """The manifests of every AirflowBase and AirflowCluster among the documents; InvalidSpec where one of them is wrong."""
+    found = [document for document in documents if isinstance(document, dict)]
+    bases = {parse_base(document).metadata.name: document for document in found if document.get("kind") == "AirflowBase"}
     made: list[Manifest] = []
     for base in bases.values():
         made += _of_base(base)
