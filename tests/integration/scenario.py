@@ -187,9 +187,10 @@ class Stage:
     async def quiet(self, seconds: float = 1.5) -> None:
         """Wait until the operator has written nothing for so long."""
         count = -1
-        while count != (now := len(self.audit.writes()) + len(self.audit.writes(client="kopf"))):
-            count = now
-            await asyncio.sleep(seconds)
+        async with asyncio.timeout(PATIENCE + 10 * seconds):
+            while count != (now := len(self.audit.writes()) + len(self.audit.writes(client="kopf"))):
+                count = now
+                await asyncio.sleep(seconds)
 
     async def events(self, name: str = CLUSTER) -> list[tuple[str, str]]:
         """(type, reason) of the Events about one of our resources, oldest first."""

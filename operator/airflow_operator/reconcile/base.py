@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_operator.api import AirflowBaseSpec, parse_base
 from airflow_operator.domain import labels, names
-from airflow_operator.domain.errors import InvalidSpec
+from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, PERSISTENT_VOLUME_CLAIM, POD, SECRET, SERVICE, STATEFUL_SET
 from airflow_operator.domain.manifest import Live, dig
 from airflow_operator.domain.quantities import quantity
-from airflow_operator.kube.errors import AlreadyExists, Forbidden, Invalid
+from airflow_operator.kube.errors import Forbidden, Invalid
 from airflow_operator.reconcile.apply import Applied, Desired, apply
 from airflow_operator.reconcile.build import postgres
 from airflow_operator.reconcile.observe import lists
 from airflow_operator.reconcile.report import report, unchanged_but
+from airflow_operator.reconcile.secrets import secret, unlisted
 from airflow_operator.reconcile.status import summary
-from airflow_operator.reconcile.types import Condition, LookAgain
+from airflow_operator.reconcile.types import RETRY_REFUSED, Condition, LookAgain, soonest
 from airflow_operator.reconcile.workloads import availability, pods_of
 
 if TYPE_CHECKING:
@@ -45,7 +46,11 @@ async def reconcile_base(ctx: Context, namespace: str, name: str) -> LookAgain:
             found = _available(name, applied, children)
     except InvalidSpec as error:
         found = [Condition("SpecValid", "False", error.reason, error.message)]
-    return await report(ctx, resource, _status(resource, found, clusters))
+    except (Forbidden, Invalid) as error:
+        found = [Condition("ObjectsApplied", "False", type(error).__name__, f"The API server refused a request: {error.message}")]
+    put_off = await report(ctx, resource, _status(resource, found, clusters))
+    stuck = any(item.status == "False" and not item.waiting for item in found)
+    return soonest(put_off, LookAgain(RETRY_REFUSED if stuck else None))
 
 
 async def clusters_of(ctx: Context, namespace: str, name: str) -> list[str]:
@@ -56,19 +61,19 @@ async def clusters_of(ctx: Context, namespace: str, name: str) -> list[str]:
 
 async def _keep_password(ctx: Context, name: str, namespace: str, children: Sequence[Live]) -> list[Condition] | None:
     """Make the superuser's password once, for a server without data; None when it is there."""
-    if any(item["kind"] == "Secret" and item["metadata"]["name"] == names.postgres(name) for item in children):
-        return None
+    wanted = postgres.password_secret(name, namespace, secrets.token_urlsafe(32))
+    try:
+        if secret(tuple(children), names.postgres(name)) or await unlisted(ctx.kube, wanted):
+            return None
+    except Waiting as conflict:
+        return [Condition("PasswordAvailable", "False", conflict.reason, conflict.message)]
     if any(item["kind"] == "PersistentVolumeClaim" for item in children):
         message = (
             f"Secret {names.postgres(name)} with the password of PostgreSQL is gone, but its data is there. "
             "Put the Secret back from a backup: a new password would not open the server."
         )
         return [Condition("PasswordAvailable", "False", "PasswordLost", message)]
-    try:
-        await ctx.kube.create(postgres.password_secret(name, namespace, secrets.token_urlsafe(32)))
-    except AlreadyExists:
-        message = f"Secret {names.postgres(name)} exists and is not this base's: rename or remove it, or name the AirflowBase differently."
-        return [Condition("PasswordAvailable", "False", "NameConflict", message)]
+    await ctx.kube.create(wanted)
     return None
 
 
@@ -103,7 +108,7 @@ async def _grow(ctx: Context, name: str, spec: AirflowBaseSpec, children: Sequen
 def _available(name: str, applied: Applied, children: Sequence[Live]) -> list[Condition]:
     if applied.refused:
         first = applied.refused[0]
-        return [Condition("ObjectsApplied", "False", first.reason, f"{first.key}: {first.message}")]
+        return [Condition("ObjectsApplied", "False", first.reason, first.message, waiting=first.reason == "Terminating")]
     server = next((item for key, item in applied.live.items() if key.kind == "StatefulSet" and key.name == names.postgres(name)), None)
     pods = pods_of([item for item in children if item["kind"] == "Pod"], "postgres")
     return [availability("DatabaseAvailable", "PostgreSQL server", server, pods)]

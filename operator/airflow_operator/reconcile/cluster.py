@@ -16,7 +16,7 @@ from airflow_operator.reconcile.prove import opaque_parts, prove_task_pod
 from airflow_operator.reconcile.report import report, unchanged_but
 from airflow_operator.reconcile.secrets import Kept, keep_admin, keep_keys
 from airflow_operator.reconcile.status import counts, status, summary, what_runs
-from airflow_operator.reconcile.types import Condition, LookAgain, SeenCluster, Step, soonest
+from airflow_operator.reconcile.types import RETRY_REFUSED, Condition, LookAgain, SeenCluster, Step, soonest
 from airflow_operator.reconcile.validate import ValidatedCluster, validate
 
 if TYPE_CHECKING:
@@ -82,9 +82,6 @@ async def _held(ctx: Context, seen: SeenCluster, error: InvalidSpec | Waiting) -
 def _last_but(seen: SeenCluster, conditions: list[Condition], phase: str) -> dict[str, Any]:
     return unchanged_but(dig(seen.resource, "status", default={}), conditions, phase)
 
-
-RETRY_REFUSED = 10.0
-"""Seconds until what the API server refused is tried again: nothing tells when a quota or a policy changes."""
 
 REFUSALS = frozenset({"Forbidden", "Invalid", "Refused"})
 KEY_TROUBLE = frozenset({"KeyLost", "KeyMalformed", "KeyMismatch"})

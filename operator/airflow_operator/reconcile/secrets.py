@@ -38,8 +38,8 @@ async def keep_keys(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) ->
 
     Raises Waiting, reason KeyMalformed, KeyMismatch or KeyLost, when a person has to help.
     """
-    own = secret(seen.children, names.keys(cluster.name)) or await _unlisted(kube, keys.secret_of(cluster.name, cluster.namespace, {}))
-    copy = secret(seen.provisioning, names.keys_copy(cluster.namespace, cluster.name)) or await _unlisted(kube, _copy(cluster, {}))
+    own = secret(seen.children, names.keys(cluster.name)) or await unlisted(kube, keys.secret_of(cluster.name, cluster.namespace, {}))
+    copy = secret(seen.provisioning, names.keys_copy(cluster.namespace, cluster.name)) or await unlisted(kube, _copy(cluster, {}))
     found = own or copy
     if found is None:
         found = await _generate(kube, cluster, seen)
@@ -83,7 +83,7 @@ async def keep_admin(kube: Kube, cluster: ValidatedCluster, own: Keys, seen: See
         return Admin(settings.secret_ref.name, own.checksum(dict(data)))
     name = names.admin(cluster.name)
     wanted = _generated_admin(cluster, name)
-    found = secret(seen.children, name) or await _unlisted(kube, wanted) or await _create(kube, wanted)
+    found = secret(seen.children, name) or await unlisted(kube, wanted) or await _create(kube, wanted)
     return Admin(name, own.checksum(dict(dig(found, "data", default={}))))
 
 
@@ -128,7 +128,7 @@ def _generated_admin(cluster: ValidatedCluster, name: str) -> Manifest:
     }
 
 
-async def _unlisted(kube: Kube, wanted: Manifest) -> Live | None:
+async def unlisted(kube: Kube, wanted: Manifest) -> Live | None:
     """Our Secret that a list by label did not show, with its labels put back; None where there is none of the name."""
     meta = wanted["metadata"]
     found = await kube.get(SECRET, meta["namespace"], meta["name"])
@@ -150,5 +150,7 @@ async def _create(kube: Kube, manifest: Manifest) -> Live:
 
 def _conflict(manifest: Manifest) -> Waiting:
     name = manifest["metadata"]["name"]
-    message = f"Secret {name} exists and is not this cluster's: rename or remove it, or name the AirflowCluster differently."
+    message = (
+        f"Secret {name} exists and was not made by this operator for this resource: rename or remove it, or name the resource differently."
+    )
     return Waiting("NameConflict", message)

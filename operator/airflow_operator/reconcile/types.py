@@ -17,6 +17,10 @@ class LookAgain:
     after: float | None = None
 
 
+RETRY_REFUSED = 10.0
+"""Seconds until what the API server refused is tried again: nothing tells when a quota or a policy changes."""
+
+
 def soonest(*wanted: LookAgain) -> LookAgain:
     """The earliest of several wishes."""
     return LookAgain(min((wish.after for wish in wanted if wish.after is not None), default=None))
