@@ -43,6 +43,8 @@ async def reconcile_cluster(ctx: Context, namespace: str, name: str) -> LookAgai
         return await _held(ctx, seen, Waiting(type(error).__name__, f"The API server refused a request: {error.message}"))
     made = status(cluster, step, applied, seen, admin.secret if admin else "")
     put_off = await report(ctx, seen.resource, made)
+    if put_off.after is None:
+        ctx.news.keep(namespace, name, {row["name"]: row["commit"] for row in made.get("dags", []) if "commit" in row})
     return soonest(step.look_again, put_off, LookAgain(RETRY_REFUSED if applied.refused else None))
 
 

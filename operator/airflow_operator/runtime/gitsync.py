@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Literal
 
 Answer = Literal["recorded", "refused", "unexpected"]
@@ -12,7 +15,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 class GitSyncNews:
-    """Commits by cluster and DAG entry, in memory: git-sync tells them again after a restart.
+    """Commits by cluster and DAG entry, in memory until the status names them: git-sync tells each one until it is taken.
 
     The token in the webhook's path belongs to one entry of one cluster, so a tenant can only lie about itself.
     """
@@ -20,6 +23,8 @@ class GitSyncNews:
     def __init__(self) -> None:
         self._tokens: dict[tuple[str, str], dict[str, str]] = {}
         self._commits: dict[tuple[str, str], dict[str, str]] = {}
+        self._kept: dict[tuple[str, str], dict[str, str]] = {}
+        self._turn = asyncio.Event()
 
     def expect(self, namespace: str, cluster: str, entry: str, token: str) -> None:
         """Accept news of an entry from who knows the token."""
@@ -37,6 +42,22 @@ class GitSyncNews:
         """The cluster is gone."""
         self._tokens.pop((namespace, cluster), None)
         self._commits.pop((namespace, cluster), None)
+        self._kept.pop((namespace, cluster), None)
+
+    def keep(self, namespace: str, cluster: str, commits: Mapping[str, str]) -> None:
+        """The status names these commits: they outlive this process."""
+        self._kept[(namespace, cluster)] = dict(commits)
+        self._turn.set()
+        self._turn = asyncio.Event()
+
+    async def is_kept(self, namespace: str, cluster: str, entry: str, commit: str, *, within: float) -> bool:
+        """Whether the status names a commit within this time (seconds)."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while self._kept.get((namespace, cluster), {}).get(entry) != commit:
+                    await self._turn.wait()
+                return True
+        return False
 
     def record(self, namespace: str, cluster: str, entry: str, token: str, commit: str) -> Answer:
         """Take in one call of the webhook.

@@ -18,6 +18,9 @@ PATH = "/git-sync/{namespace}/{cluster}/{entry}/{token}"
 HASH_HEADER = "Gitsync-Hash"
 LARGEST_BODY = 4096
 
+PATIENCE = 0.7
+"""Seconds to wait until the status names the commit; git-sync waits one second for an answer, and asks again after another."""
+
 _STATUS = {"recorded": 200, "refused": 404, "unexpected": 503}
 
 
@@ -26,10 +29,16 @@ def application(news: GitSyncNews, wakeups: Wakeups) -> web.Application:
 
     async def post(request: web.Request) -> web.Response:
         where = request.match_info
-        answer = news.record(where["namespace"], where["cluster"], where["entry"], where["token"], request.headers.get(HASH_HEADER, ""))
-        log.debug("git-sync of %s/%s, %s: %s", where["namespace"], where["cluster"], where["entry"], answer)
+        namespace, cluster, entry, commit = where["namespace"], where["cluster"], where["entry"], request.headers.get(HASH_HEADER, "")
+        known = news.commit(namespace, cluster, entry)
+        answer = news.record(namespace, cluster, entry, where["token"], commit)
+        log.debug("git-sync of %s/%s, %s: %s", namespace, cluster, entry, answer)
         if answer == "recorded":
-            wakeups.wake(Resource(AIRFLOW_CLUSTER, where["namespace"], where["cluster"]))
+            if commit != known:
+                wakeups.wake(Resource(AIRFLOW_CLUSTER, namespace, cluster))
+            # git-sync tells a commit until it is taken: it is, once it would outlive this process.
+            if not await news.is_kept(namespace, cluster, entry, commit, within=PATIENCE):
+                return web.Response(status=_STATUS["unexpected"])
         return web.Response(status=_STATUS[answer])
 
     app = web.Application(client_max_size=LARGEST_BODY)

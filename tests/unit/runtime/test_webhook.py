@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -42,10 +43,25 @@ async def bench() -> AsyncIterator[Bench]:
 async def test_commit_is_recorded_and_wakes_the_cluster(bench: Bench) -> None:
     flag = bench.wakeups.flag(Resource(AIRFLOW_CLUSTER, "team", "c"))
     assert bench.news.commit("team", "c", "etl") is None
-    assert await bench.post(f"team/c/etl/{TOKEN}") == 200
+    answer = asyncio.create_task(bench.post(f"team/c/etl/{TOKEN}"))
+    await asyncio.wait_for(flag.wait(), 5)
     assert bench.news.commit("team", "c", "etl") == COMMIT
     assert bench.news.commits("team", "c") == {"etl": COMMIT}
+    assert not answer.done()
+    bench.news.keep("team", "c", {"etl": COMMIT})
+    assert await answer == 200
+
+
+async def test_commit_that_would_not_outlive_the_process_should_be_told_again(bench: Bench) -> None:
+    flag = bench.wakeups.flag(Resource(AIRFLOW_CLUSTER, "team", "c"))
+    bench.news.keep("team", "c", {"etl": COMMIT[::-1]})
+    assert await bench.post(f"team/c/etl/{TOKEN}") == 503
     assert flag.is_set()
+    flag.clear()
+    assert await bench.post(f"team/c/etl/{TOKEN}") == 503
+    assert not flag.is_set(), "told again, a commit is no news"
+    bench.news.keep("team", "c", {"etl": COMMIT})
+    assert await bench.post(f"team/c/etl/{TOKEN}") == 200
 
 
 @pytest.mark.parametrize(
@@ -80,6 +96,7 @@ async def test_other_methods_are_refused(bench: Bench) -> None:
 async def test_changed_token_invalidates_the_old_one(bench: Bench) -> None:
     bench.news.expect("team", "c", "etl", "new")
     assert await bench.post(f"team/c/etl/{TOKEN}") == 404
+    bench.news.keep("team", "c", {"etl": COMMIT})
     assert await bench.post("team/c/etl/new") == 200
     bench.news.forget("team", "c")
     assert await bench.post("team/c/etl/new") == 503
