@@ -39,8 +39,7 @@ def heartbeat_age(job_type: str) -> float | None:
     try:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT extract(epoch FROM now() - max(latest_heartbeat)) FROM job"
-                " WHERE job_type = %s AND hostname IN %s",
+                "SELECT extract(epoch FROM now() - max(latest_heartbeat)) FROM job WHERE job_type = %s AND hostname IN %s",
                 (job_type, tuple(own_names())),
             )
             (age,) = cursor.fetchone()
