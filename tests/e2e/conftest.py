@@ -34,6 +34,8 @@ def deployed(kubectl: Kubectl) -> Iterator[Deployment]:
     deployment = Deployment(kubectl, f"e2e-{secrets.token_hex(3)}")
     try:
         demo(deployment)
+        deployment.wait_until_settled()
+        deployment.first_state = deployment.end_state()
         yield deployment
     finally:
         _leave(deployment)
@@ -42,7 +44,7 @@ def deployed(kubectl: Kubectl) -> Iterator[Deployment]:
 @pytest.fixture
 def another(kubectl: Kubectl) -> Iterator[Deployment]:
     """A second deployment in a namespace of its own; nothing is applied yet but its git server."""
-    deployment = Deployment(kubectl, f"e2e-{secrets.token_hex(3)}")
+    deployment = Deployment(kubectl, f"e2e-{secrets.token_hex(3)}", modest=True)
     try:
         deployment.make_namespace()
         yield deployment

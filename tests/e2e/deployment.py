@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -45,6 +46,11 @@ def namespace(name: str) -> Object:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": levels}}
 
 
+CHILDREN = "serviceaccounts,rolebindings,secrets,configmaps,persistentvolumeclaims,services,jobs,statefulsets,deployments"
+DIGEST = re.compile(r"-[0-9a-f]{8,12}(?=$|-)")
+TOLD = ("succeeded", "failed", "readyReplicas", "updatedReplicas", "phase")
+
+
 class ReachedAirflow(AirflowClient):
     """The client, over a way that is opened again when the API server's pod has gone."""
 
@@ -74,13 +80,16 @@ class ReachedAirflow(AirflowClient):
 class Deployment:
     """What a test does with the deployment of one namespace."""
 
-    def __init__(self, kubectl: Kubectl, name: str) -> None:
-        """Nothing is made yet."""
+    def __init__(self, kubectl: Kubectl, name: str, *, modest: bool = False) -> None:
+        """Nothing is made yet. `modest`: it asks for little CPU, so that it fits beside others on two cores."""
         self.namespace = name
+        self._modest = modest
         self.root = kubectl
         self.kubectl = kubectl.within(name)
         self.git = GitRepository(self.kubectl, secrets.token_urlsafe(12))
         self._reach = Reach(self.kubectl, f"{CLUSTER}-api-server", 8080)
+        self.first_state: dict[str, list[Object]] = {}
+        """`end_state` after an undisturbed first roll-out, where a fixture took it."""
 
     def make_namespace(self) -> None:
         """The namespace, and the git server with the example DAGs and its password."""
@@ -104,6 +113,8 @@ class Deployment:
         cluster["spec"]["baseRef"]["name"] = BASE
         cluster["spec"]["dags"][0]["git"] |= {"repo": git_server.URL, "period": f"{PERIOD}s", "credentialsSecretRef": {"name": GIT_SECRET}}
         cluster["spec"]["logs"] = {"volume": {"size": "1Gi"}}
+        if self._modest:
+            cluster["spec"]["pods"] = {"resources": {"requests": {"cpu": "20m"}}}
         return [base, cluster]
 
     def apply(self) -> None:
@@ -149,6 +160,30 @@ class Deployment:
         """The pods of one component that are not on their way out."""
         found = self.kubectl.list("pods", selector=f"airflow-operator.dev/cluster={CLUSTER},app.kubernetes.io/component={component}")
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def children(self) -> list[Object]:
+        """Every object that the operator made in the namespace, pods apart."""
+        return self.kubectl.list(CHILDREN, selector="app.kubernetes.io/managed-by=airflow-operator")
+
+    def wait_until_settled(self, *, within: float = 120.0) -> None:
+        """Until every pod of every workload is ready and the status names the commit, which Ready does not wait for."""
+
+        def settled() -> bool:
+            workloads = [child for child in self.children() if child["kind"] in ("Deployment", "StatefulSet")]
+            ready = all(item["status"].get("readyReplicas", 0) == item["spec"]["replicas"] for item in workloads)
+            return ready and self.commit_in_status() == self.git.newest
+
+        until(f"{self.namespace} settled", settled, within=within, saying=lambda: f"commit in status: {self.commit_in_status() or 'none'}")
+
+    def end_state(self) -> dict[str, list[Object]]:
+        """The children in a form that does not depend on the namespace: kind and name without its digest -> what was done to each."""
+        found: dict[str, list[Object]] = {}
+        for child in self.children():
+            name = DIGEST.sub("-DIGEST", child["metadata"]["name"])
+            status = child.get("status", {})
+            seen = {"generation": child["metadata"].get("generation")} | {key: status[key] for key in TOLD if key in status}
+            found.setdefault(f"{child['kind']} {name}", []).append(seen)
+        return dict(sorted(found.items()))
 
     def reason(self) -> str:
         """Why it is not ready, for messages."""

@@ -80,6 +80,8 @@ class GitRepository:
         """Nothing is made in the cluster yet: see `serve`."""
         self._kubectl = kubectl
         self.password = password
+        self.newest = ""
+        """The commit that was pushed last."""
         self._reach = Reach(kubectl, NAME, PORT)
         self._tree = Path(tempfile.mkdtemp(prefix="dags-"))
 
@@ -105,7 +107,8 @@ class GitRepository:
         self._git("add", "--all")
         self._git("commit", "--quiet", "--allow-empty", "--message", message)
         self._git("push", "--quiet", self._remote, "HEAD:refs/heads/main", login=True)
-        return self._git("rev-parse", "HEAD").strip()
+        self.newest = self._git("rev-parse", "HEAD").strip()
+        return self.newest
 
     def change_password(self, password: str, *, within: float = 180.0) -> None:
         """Make the server ask for another password, and wait until the old one is refused."""
