@@ -65,7 +65,8 @@ def obstacle(pod: Live) -> tuple[str, str] | None:
         if GIT_SYNC not in status["name"] and (found := _stuck(status)):
             return found
     scheduled = _condition(pod, "PodScheduled")
-    if scheduled.get("status") == "False":
+    # Its other reason, SchedulerError, is a moment's conflict that the scheduler tries again.
+    if scheduled.get("status") == "False" and scheduled.get("reason") == UNSCHEDULABLE:
         return UNSCHEDULABLE, f"no node takes the pod: {scheduled.get('message', '')}"
     return None
 

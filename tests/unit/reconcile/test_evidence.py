@@ -111,7 +111,7 @@ def test_patience_with_an_obstacle_has_an_end():
 
 def test_nodes_are_waited_for():
     job = started(CHECK, age=3600)
-    unscheduled = job_pod(job, conditions=[{"type": "PodScheduled", "status": "False", "message": "0/1 nodes"}])
+    unscheduled = job_pod(job, conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}])
     unscheduled["status"]["containerStatuses"] = []
     found = only([job, unscheduled])
     assert found.obstacle is not None

@@ -89,9 +89,19 @@ def test_git_sync_is_told_elsewhere():
 
 def test_a_pod_without_a_node_says_why():
     unscheduled = pod()
-    unscheduled["status"]["conditions"] = [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes: Insufficient cpu"}]
+    unscheduled["status"]["conditions"] = [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: Insufficient cpu"}
+    ]
     assert obstacle(unscheduled) == ("Unschedulable", "no node takes the pod: 0/1 nodes: Insufficient cpu")
     assert told(STARTING, unscheduled)[:2] == ("False", "Unschedulable")
+
+
+def test_a_passing_conflict_of_the_scheduler_is_no_fault():
+    conflict = {"type": "PodScheduled", "status": "False", "reason": "SchedulerError", "message": 'running PreBind plugin "VolumeBinding"'}
+    pending = pod()
+    pending["status"]["conditions"] = [conflict]
+    assert obstacle(pending) is None
+    assert told(STARTING, pending) == ("False", "Starting", True)
 
 
 def test_pods_that_the_api_server_refuses_are_a_fault():
