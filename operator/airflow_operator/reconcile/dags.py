@@ -20,7 +20,7 @@ def synced(spec: AirflowClusterSpec, pods: Sequence[Live], commits: Mapping[str,
         return None
     # A pod that is being replaced speaks of what was declared before.
     staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-    if words := next((words for pod in staying if (words := _complaint(pod))), ""):
+    if words := next((words for pod in staying if (words := complaint(pod))), ""):
         return Condition("DagsSynced", "False", "GitSyncFailed", f"git-sync: {words}")
     missing = [entry.name for entry in spec.dags if entry.name not in commits]
     if not missing:
@@ -54,7 +54,7 @@ def _syncing(pods: Sequence[Live]) -> bool:
     )
 
 
-def _complaint(pod: Live) -> str:
+def complaint(pod: Live) -> str:
     """What git-sync says in this pod; empty where it works."""
     for field, back in (("initContainerStatuses", "ready"), ("containerStatuses", "started")):
         for status in dig(pod, "status", field, default=[]):

@@ -178,16 +178,18 @@ def _row(name: str, live: Live | None, cluster: ValidatedCluster) -> dict[str, A
 
 def _without_git_sync(live: Live, pods: Sequence[Live]) -> Live:
     """A sidecar in its back-off makes a pod unready that serves the last good DAGs: DagsSynced tells of that, not this."""
-    serving = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"] and _airflow_ready(pod)]
+    serving = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"] and _serves(pod)]
     status = dict(dig(live, "status", default={}))
     # Of all its pods: whether any of them is an old one is asked elsewhere.
     status["availableReplicas"] = max(status.get("availableReplicas", 0), min(len(serving), status.get("replicas", 0)))
     return {**live, "status": status}
 
 
-def _airflow_ready(pod: Live) -> bool:
-    containers = [item for item in dig(pod, "status", "containerStatuses", default=[]) if not item["name"].startswith("git-sync")]
-    return bool(containers) and all(item.get("ready") for item in containers)
+def _serves(pod: Live) -> bool:
+    """Whether Airflow runs in it, and git-sync does or fails: one that only begins is waited for."""
+    containers = dig(pod, "status", "containerStatuses", default=[])
+    down = [item["name"] for item in containers if not item.get("ready")]
+    return bool(containers) and (not down or (all(name.startswith("git-sync") for name in down) and bool(dags.complaint(pod))))
 
 
 def _logs(cluster: ValidatedCluster) -> Condition:

@@ -156,6 +156,15 @@ def test_a_pod_that_serves_the_last_good_dags_is_available(component):
     assert "False" in (found["DagProcessorAvailable"].status, found["TriggererAvailable"].status)
 
 
+def test_a_first_sync_is_waited_for():
+    lives = [factory.live(item) for item in components(factory.cluster(dags=GIT), KEYS)]
+    lives[2] = factory.live(components(factory.cluster(dags=GIT), KEYS)[2], ready=0)
+    beginning = {"name": "git-sync", "ready": False, "started": False, "state": {"running": {"startedAt": at(-1)}}}
+    pod = factory.pod("dag-processor", "", {"name": "dag-processor", "ready": True}, beginning)
+    _, found = told(dags=GIT, workloads=lives, pods=[pod], commits={"dags-folder": "abc"})
+    assert (found["DagProcessorAvailable"].reason, found["Ready"].status) == ("Starting", "False")
+
+
 def test_what_runs_is_told_where_the_spec_cannot_be_carried_out():
     running = [factory.live(item) for item in components(factory.cluster(scheduler={"replicas": 2}), KEYS)]
     picture = factory.seen(children=running)
