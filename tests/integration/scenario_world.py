@@ -58,7 +58,7 @@ class World:
             name = env.get("DATABASE") or dig(pod, "metadata", "labels", "airflow-operator.dev/cluster")
             self.asked.append(job)
             given = self._given.get(job)
-            self._answers[uid] = given(pod) if given else getattr(self, f"_{job}")(pod, name)
+            self._answers[uid] = given(pod) if given else getattr(self, job if job == "migrate" else f"_{job}")(pod, name)
         return self._answers[uid]
 
     def _provision(self, pod: Live, name: str) -> Play:
@@ -77,7 +77,9 @@ class World:
         verdict = "Empty" if not found else "Current" if found == wanted else "Behind" if found < wanted else "Unknown"
         return told(verdict, database={"airflow": [found]}, image={"airflow": [wanted]})
 
-    def _migrate(self, pod: Live, name: str) -> Play:
+    def migrate(self, pod: Live, name: str = "") -> Play:
+        """The migration, unless the database is another than was expected."""
+        name = name or dig(pod, "metadata", "labels", "airflow-operator.dev/cluster")
         found, wanted = self.databases[name].revision, self._wanted(pod)
         expected = json.loads(next(item["value"] for item in pod["spec"]["containers"][0]["env"] if item["name"] == "EXPECT"))
         if found not in (wanted, "" if expected == "Empty" else expected["airflow"][0]):

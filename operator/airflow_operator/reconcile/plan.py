@@ -113,7 +113,8 @@ def _database(cluster: ValidatedCluster, keys: Keys, found: Sequence[Evidence], 
             return _Database(_database_finding("WaitingForBase", "The database is made once the base is ready."))
         return _Database(_database_finding("Provisioning", "The database is being made."), wanted=True)
     if job.state == "Running" and not job.hopeless(seen.now):
-        making = _database_finding("Provisioning", "The database is being made.")
+        said = f" The last attempt failed: {job.last_words}" if job.verdict == "Failed" else ""
+        making = _database_finding("Provisioning", f"The database is being made.{said}")
         return _Database(_blocked(making, job, "The database cannot be made"), keep=(job.key,))
     if job.state in ("Running", "Lost"):
         return _Database(_database_finding("Provisioning", "The database is being looked at again."), discard=(job.key,))
@@ -145,7 +146,8 @@ def _before_components(
     """The schema is not the image's: look, or stop all that opens the database and migrate."""
     made: list[Manifest] = []
     discard = list(state.discard)
-    keep = list(state.keep)
+    users = [job for job in evidence.read(seen.children, seen.pods) if job.component == "users"]
+    keep = [*state.keep, *(job.key for job in users)]
     provisioned = database.provisioned
     assert provisioned is not None
     workloads = [child for child in seen.children if child["kind"] in WORKLOADS]
@@ -154,13 +156,17 @@ def _before_components(
     if state.state == "Migrate":
         if state.expect != '"Empty"' and (workloads or _component_pods(seen)):
             # The evidence stays until everything that opens the database has stopped.
-            keep, discard = [*keep, *discard], [key_of(child) for child in workloads]
+            keep, discard = [*keep, *discard], [key_of(child) for child in workloads] + _keys_of_running(users)
             stop = Condition("MigrationsApplied", "False", "Stopping", "Airflow is being stopped for the migration.", waiting=True)
             return _step(cluster, keys, seen, [], (*findings[:-1], stop), stage="Migrating", keep=keep, discard=discard, database=database)
         made = [jobs.migrate(cluster, provisioned.identity, state.asked_by, state.expect)]
     looking = state.state == "Check" or state.reason == "Checking"
     stage = "" if state.state == "Hold" else "Checking" if looking else "Migrating"
     return _step(cluster, keys, seen, made, findings, stage=stage, keep=keep, discard=discard, database=database, look_again=state.retry_in)
+
+
+def _keys_of_running(found: Sequence[Evidence]) -> list[ObjectKey]:
+    return [job.key for job in found if job.state == "Running"]
 
 
 def _component_pods(seen: SeenCluster) -> list[Live]:
