@@ -8,9 +8,8 @@ import socket
 import subprocess
 from pathlib import Path
 
-from devcluster import paths
+from devcluster import packages, paths
 from devcluster.errors import DevclusterError
-from devcluster.progress import progress
 
 # Command or file that must exist -> Debian package that brings it.
 _NEEDED = {
@@ -57,22 +56,8 @@ def require_root() -> None:
 def require_packages() -> None:
     """Install the Debian packages that are missing, or say which."""
     missing = _missing_packages()
-    if not missing:
-        return
-    by_hand = f"apt-get update && apt-get install --yes --no-install-recommends {' '.join(missing)}"
-    if not shutil.which("apt-get"):
-        raise DevclusterError(
-            f"The native cluster needs programs that Debian packs as {', '.join(missing)}: install them, and run this again."
-        )
-    apt = ["apt-get", "--quiet", "--option=DPkg::Lock::Timeout=300"]
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    with progress(f"installing {', '.join(missing)}"):
-        # The lists of a fresh machine are empty or old, and install then fails by a wrong address.
-        subprocess.run([*apt, "update"], capture_output=True, check=False, env=environment)
-        install = [*apt, "install", "--yes", "--no-install-recommends", *missing]
-        subprocess.run(install, capture_output=True, check=False, env=environment)
-    if still := _missing_packages():
-        raise DevclusterError(f"Debian's {', '.join(still)} could not be installed; try by hand: {by_hand}")
+    if missing:
+        packages.install(missing, "The native cluster")
 
 
 def require_disk(directory: Path) -> None:

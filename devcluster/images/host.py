@@ -8,13 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from devcluster import paths
+from devcluster import packages, paths
 from devcluster.errors import DevclusterError
 from devcluster.progress import progress
 
 FREE_GB_TO_BUILD = 6
 _DEBIAN_PACKAGES = {"buildah": "buildah", "mmdebstrap": "mmdebstrap", "mvn": "maven"}
-_MANUALS = Path("/usr/share/man/man1")
 _locks: set[int] = set()
 
 
@@ -84,17 +83,8 @@ def check() -> None:
 def require(*programs: str) -> None:
     """Make sure that programs are installed: by apt-get where it is there, else say which are missing."""
     missing = sorted(_DEBIAN_PACKAGES[program] for program in programs if not shutil.which(program))
-    if not missing:
-        return
-    if not shutil.which("apt-get"):
-        raise DevclusterError(f"This host lacks {', '.join(missing)}: install them, and try again.")
-    # Java cannot be installed on a slim Debian, which has no directory for manuals.
-    _MANUALS.mkdir(parents=True, exist_ok=True)
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    with progress(f"installing {' '.join(missing)}"):
-        run(["apt-get", "update"], "apt-get update failed", quiet)
-        command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
-        run(command, f"Could not install {' '.join(missing)}", quiet)
+    if missing:
+        packages.install(missing, "Building images")
 
 
 def ca_bundle() -> Path | None:

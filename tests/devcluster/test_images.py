@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from devcluster import packages
 from devcluster.errors import DevclusterError
 from devcluster.images import base, build, host
 from devcluster.images.__main__ import main
@@ -96,7 +97,8 @@ def test_an_unknown_name_is_answered_with_the_known_ones(capsys: pytest.CaptureF
 
 def test_without_root_it_says_so_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(DevclusterError, match=r"^Building images needs root"):
+    sentence = r"^Building images needs programs that Debian packs as buildah mmdebstrap: install them, and run this again\.$"
+    with pytest.raises(DevclusterError, match=sentence):
         build(["git-sync"])
 
 
@@ -125,15 +127,22 @@ def test_missing_tools_are_installed_after_an_update(tmp_path: Path, monkeypatch
     program(tools, "apt-get", f'echo "$@" >> {tmp_path}/calls')
     program(tools, "buildah", "")
     monkeypatch.setenv("PATH", str(tools))
-    monkeypatch.setattr(host, "_MANUALS", tmp_path / "man1")
+    monkeypatch.setattr(packages, "_MANUALS", tmp_path / "man1")
     host.require("buildah", "mmdebstrap", "mvn")
     assert (tmp_path / "man1").is_dir()
-    assert (tmp_path / "calls").read_text().splitlines() == ["update", "install --yes --no-install-recommends maven mmdebstrap"]
+    options = "--quiet --option=DPkg::Lock::Timeout=300"
+    assert (tmp_path / "calls").read_text().splitlines() == [
+        f"{options} update",
+        f"{options} install --yes --no-install-recommends maven mmdebstrap",
+    ]
 
 
 def test_missing_tools_are_named_where_apt_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(DevclusterError, match=r"^This host lacks buildah, mmdebstrap: install them, and try again\.$"):
+    with pytest.raises(
+        DevclusterError,
+        match=r"^Building images needs programs that Debian packs as buildah mmdebstrap: install them, and run this again\.$",
+    ):
         host.require("buildah", "mmdebstrap")
 
 

@@ -5,13 +5,14 @@ import ipaddress
 import json
 import os
 import socket
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from devcluster import __main__, host, native, providers, tools
+from devcluster import __main__, host, native, packages, providers, tools
 from devcluster.errors import DevclusterError
 from devcluster.kind import CLUSTER, Kind
 
@@ -98,7 +99,8 @@ def test_an_address_range_that_is_taken_is_one_sentence(monkeypatch):
 
 def test_packages_that_nobody_can_install_are_one_sentence_with_the_command(monkeypatch, tmp_path):
     monkeypatch.setattr(host, "_missing_packages", lambda: ["runc"])
-    monkeypatch.setattr(host.subprocess, "run", lambda *_, **__: None)
+    failed = subprocess.CompletedProcess([], 100, "", "E: no such package")
+    monkeypatch.setattr(packages.subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(DevclusterError, match=r"runc could not be installed; try by hand: apt-get update && apt-get install --yes .*runc"):
         host.require_packages()
 

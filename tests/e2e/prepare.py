@@ -10,9 +10,8 @@ from typing import Any
 
 import yaml
 
-from devcluster import DevclusterError, Provider, provider
+from devcluster import DevclusterError, Provider, packages, provider
 from devcluster.images import IMAGES, build
-from devcluster.images.host import run as run_on_host
 from devcluster.progress import progress, say
 from tests.e2e.kubectl import Kubectl, KubectlError
 
@@ -41,12 +40,7 @@ def chromium() -> Path:
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if found := shutil.which(name):
             return Path(found)
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise DevclusterError("The browser test needs Chromium: apt-get install chromium")
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    with progress("installing chromium"):
-        run_on_host(["apt-get", "update"], "apt-get update failed", quiet)
-        run_on_host(["apt-get", "install", "--yes", "--no-install-recommends", "chromium"], "Could not install chromium", quiet)
+    packages.install(["chromium"], "The browser test")
     return chromium()
 
 

@@ -15,6 +15,9 @@ from typing import Any, LiteralString, NamedTuple
 import psycopg
 import pytest
 
+from devcluster import packages
+from devcluster.locks import exclusive
+
 ADMIN_PASSWORD = "the administrator's $ecret"
 
 
@@ -36,14 +39,23 @@ class Server(NamedTuple):
 
 
 def _binaries() -> Path:
-    """Where initdb and postgres are: POSTGRES_BIN, Debian's newest, or the PATH."""
+    """Where initdb and postgres are: POSTGRES_BIN, Debian's newest, or the PATH; installed where they are missing."""
+    with exclusive("packages"):
+        if not (found := _installed_binaries()):
+            packages.install(["postgresql"], "The test of provisioning")
+            found = _installed_binaries()
+    assert found, "Debian's postgresql brings initdb"
+    return found
+
+
+def _installed_binaries() -> Path | None:
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[-2]), reverse=True)
     on_path = shutil.which("postgres")
     candidates = [os.environ.get("POSTGRES_BIN"), *map(str, debian), on_path and os.path.dirname(on_path)]
     for directory in candidates:
         if directory and Path(directory, "initdb").exists():
             return Path(directory)
-    pytest.fail("These tests need the PostgreSQL server's programs. On Debian: apt-get install postgresql")
+    return None
 
 
 def _unprivileged() -> str | None:
