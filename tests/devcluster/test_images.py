@@ -97,8 +97,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(capsys: pytest.CaptureF
 
 def test_without_root_it_says_so_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    sentence = r"^Building images needs programs that Debian packs as buildah mmdebstrap: install them, and run this again\.$"
-    with pytest.raises(DevclusterError, match=sentence):
+    with pytest.raises(DevclusterError, match=r"^Building images needs root"):
         build(["git-sync"])
 
 
@@ -139,10 +138,8 @@ def test_missing_tools_are_installed_after_an_update(tmp_path: Path, monkeypatch
 
 def test_missing_tools_are_named_where_apt_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(
-        DevclusterError,
-        match=r"^Building images needs programs that Debian packs as buildah mmdebstrap: install them, and run this again\.$",
-    ):
+    sentence = r"^Building images needs programs that Debian packs as buildah mmdebstrap: install them, and run this again\.$"
+    with pytest.raises(DevclusterError, match=sentence):
         host.require("buildah", "mmdebstrap")
 
 
