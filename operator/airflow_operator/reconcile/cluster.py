@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_operator.domain.errors import InvalidSpec, Waiting
+from airflow_operator.domain.errors import InvalidSpec, Transient, Waiting
 from airflow_operator.domain.kinds import kind_of
 from airflow_operator.domain.manifest import dig, key_of
-from airflow_operator.kube.errors import Forbidden, Invalid
+from airflow_operator.kube.errors import ApiError, Forbidden, Invalid
 from airflow_operator.reconcile.apply import Applied, Desired, apply, prove
 from airflow_operator.reconcile.build.git_sync import webhook_token
 from airflow_operator.reconcile.observe import observe
@@ -29,12 +30,24 @@ async def reconcile_cluster(ctx: Context, namespace: str, name: str) -> LookAgai
     if seen is None or "deletionTimestamp" in seen.resource["metadata"]:
         return LookAgain()
     try:
+        return await _reconcile(ctx, seen, namespace, name)
+    except (ApiError, Transient, TimeoutError):
+        raise
+    except Exception as error:
+        words = f"The operator failed here ({type(error).__name__}) and tries again; its log says more. This is a bug of the operator."
+        await _held(ctx, seen, Waiting("InternalError", words))
+        raise
+
+
+async def _reconcile(ctx: Context, seen: SeenCluster, namespace: str, name: str) -> LookAgain:
+    try:
         cluster = validate(seen, ctx.settings.platform)
         if cluster.spec.paused:
             return await _paused(ctx, seen)
         kept = await keep_keys(ctx.kube, cluster, seen)
         admin = await keep_admin(ctx.kube, cluster, kept.keys, seen)
         _expect_news(ctx, cluster, kept)
+        seen = replace(seen, commits=ctx.news.commits(namespace, name))
         step = plan(cluster, kept.keys, admin, seen)
         applied = await _carry_out(ctx, cluster, step, seen)
     except (InvalidSpec, Waiting) as error:
@@ -65,7 +78,7 @@ async def _carry_out(ctx: Context, cluster: ValidatedCluster, step: Step, seen: 
 
 def _expect_news(ctx: Context, cluster: ValidatedCluster, kept: Kept) -> None:
     for entry in cluster.spec.dags:
-        token = webhook_token(cluster.namespace, cluster.name, entry.name, kept.keys)
+        token = webhook_token(cluster.namespace, cluster.name, entry, kept.keys)
         ctx.news.expect(cluster.namespace, cluster.name, entry.name, token)
 
 
@@ -87,7 +100,7 @@ def _last_but(seen: SeenCluster, conditions: list[Condition], phase: str) -> dic
 
 REFUSALS = frozenset({"Forbidden", "Invalid", "Refused"})
 KEY_TROUBLE = frozenset({"KeyLost", "KeyMalformed", "KeyMismatch"})
-NEEDS_A_PERSON = REFUSALS | KEY_TROUBLE | {"NameConflict"}
+NEEDS_A_PERSON = REFUSALS | KEY_TROUBLE | {"NameConflict", "InternalError"}
 
 
 def _concern(error: InvalidSpec | Waiting) -> str:
@@ -96,6 +109,8 @@ def _concern(error: InvalidSpec | Waiting) -> str:
         return "SpecValid"
     if error.reason.startswith("Base"):
         return "BaseReady"
+    if error.reason == "InternalError":
+        return "Reconciled"
     if error.reason in KEY_TROUBLE:
         return "KeysAvailable"
     if error.reason in NEEDS_A_PERSON:

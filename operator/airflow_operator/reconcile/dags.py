@@ -39,10 +39,11 @@ def table(spec: AirflowClusterSpec, commits: Mapping[str, str]) -> list[dict[str
     return made
 
 
-def known_commits(seen: Mapping[str, str], last_status: Live) -> dict[str, str]:
-    """What was reported to this process, over what an earlier one wrote down: git-sync speaks of each commit once."""
-    before = {row["name"]: row["commit"] for row in dig(last_status, "dags", default=[]) if row.get("commit")}
-    return {**before, **seen}
+def known_commits(spec: AirflowClusterSpec, seen: Mapping[str, str], last_status: Live) -> dict[str, str]:
+    """What was reported to this process, over what an earlier one wrote down of the same ref: git-sync speaks of each commit once."""
+    refs = {entry.name: entry.git.ref for entry in spec.dags if entry.git}
+    rows = [row for row in dig(last_status, "dags", default=[]) if row.get("commit") and row.get("ref") == refs.get(row["name"])]
+    return {**{row["name"]: row["commit"] for row in rows}, **seen}
 
 
 def _syncing(pods: Sequence[Live]) -> bool:

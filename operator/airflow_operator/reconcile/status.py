@@ -47,7 +47,7 @@ def _running(cluster: ValidatedCluster, step: Step, applied: Applied, seen: Seen
         if facts.reads_dags and live is not None and not held:
             live = _without_git_sync(live, pods)
         made.append(availability(name, title, live, pods, held=held))
-    commits = dags.known_commits(seen.commits, dig(seen.resource, "status", default={}))
+    commits = dags.known_commits(cluster.spec, seen.commits, dig(seen.resource, "status", default={}))
     # Nobody syncs without a dag-processor, and without an API server there is nobody to ask.
     synced = dags.synced(cluster.spec, pods_of(seen.pods, "dag-processor"), commits) if cluster.spec.dag_processor.replicas else None
     asked = seen.health.asked and cluster.spec.api_server.replicas > 0
@@ -99,7 +99,7 @@ def status(cluster: ValidatedCluster, step: Step, applied: Applied, seen: SeenCl
     workloads = workloads_of(cluster, applied.live, seen)
     rows = [_row(facts.name, workloads.get(facts.name), cluster) for facts in cluster.release.components]
     scheduler = next(row for row in rows if row["name"] == "scheduler")
-    commits = dags.known_commits(seen.commits, dig(seen.resource, "status", default={}))
+    commits = dags.known_commits(cluster.spec, seen.commits, dig(seen.resource, "status", default={}))
     made: dict[str, Any] = {
         "phase": phase(step, every),
         "conditions": every,

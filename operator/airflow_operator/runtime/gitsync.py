@@ -27,8 +27,11 @@ class GitSyncNews:
         self._turn = asyncio.Event()
 
     def expect(self, namespace: str, cluster: str, entry: str, token: str) -> None:
-        """Accept news of an entry from who knows the token."""
-        self._tokens.setdefault((namespace, cluster), {})[entry] = token
+        """Accept news of an entry from who knows the token. Another token is another repository: its commit is not known yet."""
+        tokens = self._tokens.setdefault((namespace, cluster), {})
+        if tokens.get(entry, token) != token:
+            self._commits.get((namespace, cluster), {}).pop(entry, None)
+        tokens[entry] = token
 
     def commit(self, namespace: str, cluster: str, entry: str) -> str | None:
         """The commit that git-sync last checked out; None while this process has not heard of it."""

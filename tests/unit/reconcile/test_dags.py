@@ -151,6 +151,11 @@ def test_the_table_shows_what_is_followed_and_what_was_synced():
 
 
 def test_a_commit_is_remembered_by_the_status_and_news_replace_it():
-    last = {"dags": [{"name": "dags-folder", "commit": "old"}, {"name": "other"}]}
-    assert dags.known_commits({}, last) == {"dags-folder": "old"}
-    assert dags.known_commits({"dags-folder": "new"}, last) == {"dags-folder": "new"}
+    last = {"dags": [{"name": "dags-folder", "ref": "main", "commit": "old"}, {"name": "other"}]}
+    assert dags.known_commits(SPEC, {}, last) == {"dags-folder": "old"}
+    assert dags.known_commits(SPEC, {"dags-folder": "new"}, last) == {"dags-folder": "new"}
+
+
+def test_a_commit_of_another_ref_is_forgotten():
+    last = {"dags": [{"name": "dags-folder", "ref": "release", "commit": "old"}]}
+    assert dags.known_commits(SPEC, {}, last) == {}

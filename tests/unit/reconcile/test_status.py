@@ -133,7 +133,7 @@ def test_the_synced_commit_is_shown_and_remembered():
     made, found = told(dags=GIT, commits={"dags-folder": "abc"})
     assert made["dags"] == [{"name": "dags-folder", "ref": "main", "commit": "abc"}]
     assert found["DagsSynced"].status == "True"
-    last = {"dags": [{"name": "dags-folder", "commit": "abc"}]}
+    last = {"dags": [{"name": "dags-folder", "ref": "main", "commit": "abc"}]}
     assert told(dags=GIT, last=last)[0]["dags"] == made["dags"]
     assert "dags" not in told()[0]
 

@@ -100,3 +100,13 @@ async def test_changed_token_invalidates_the_old_one(bench: Bench) -> None:
     assert await bench.post("team/c/etl/new") == 200
     bench.news.forget("team", "c")
     assert await bench.post("team/c/etl/new") == 503
+
+
+async def test_another_repository_forgets_the_commit_of_the_first(bench: Bench) -> None:
+    bench.news.keep("team", "c", {"etl": COMMIT})
+    assert await bench.post(f"team/c/etl/{TOKEN}") == 200
+    assert bench.news.commit("team", "c", "etl") == COMMIT
+    bench.news.expect("team", "c", "etl", TOKEN)
+    assert bench.news.commit("team", "c", "etl") == COMMIT
+    bench.news.expect("team", "c", "etl", "new")
+    assert bench.news.commit("team", "c", "etl") is None

@@ -75,13 +75,14 @@ def sidecars(cluster: ValidatedCluster, keys: Keys, *, reports: bool) -> list[di
 
 def webhook_url(cluster: ValidatedCluster, entry: DagSource, keys: Keys) -> str:
     """Where git-sync reports; the token in it is this cluster's own, so a tenant can lie about itself alone."""
-    path = f"{cluster.namespace}/{cluster.name}/{entry.name}/{webhook_token(cluster.namespace, cluster.name, entry.name, keys)}"
+    path = f"{cluster.namespace}/{cluster.name}/{entry.name}/{webhook_token(cluster.namespace, cluster.name, entry, keys)}"
     return f"{cluster.platform.webhook_url.rstrip('/')}/git-sync/{path}"
 
 
-def webhook_token(namespace: str, cluster: str, entry: str, keys: Keys) -> str:
-    """The token that the webhook expects of one entry of one cluster."""
-    return keys.checksum(["git-sync", namespace, cluster, entry], 32)
+def webhook_token(namespace: str, cluster: str, entry: DagSource, keys: Keys) -> str:
+    """The token that the webhook expects of one entry of one cluster; another repository or ref has another."""
+    follows = [entry.git.repo, entry.git.ref] if entry.git else []
+    return keys.checksum(["git-sync", namespace, cluster, entry.name, *follows], 32)
 
 
 def _container(cluster: ValidatedCluster, entry: DagSource, name: str, extra: dict[str, str]) -> dict[str, Any]:

@@ -39,6 +39,8 @@ def template(cluster: ValidatedCluster) -> Manifest:
         spec["initContainers"] = git_sync.init_containers(cluster, patient=True)
     made = pods.pod(spec, {**pods.merged_maps(defaults.labels), **marks}, pods.merged_maps(defaults.annotations))
     made["metadata"]["name"] = "placeholder-name"
+    # Tasks go with their deployment: nobody else would ever remove their pods.
+    made["metadata"]["ownerReferences"] = [{key: cluster.owner[key] for key in ("apiVersion", "kind", "name", "uid")}]
     return {"apiVersion": "v1", "kind": "Pod", **overlay(made, cluster.spec.task_pods.pod_template or {})}
 
 
@@ -53,7 +55,7 @@ def trial(cluster: ValidatedCluster) -> Manifest:
     A Job, since the operator has no right to make pods.
     """
     pod = template(cluster)
-    meta = {key: value for key, value in pod["metadata"].items() if key != "name"}
+    meta = {key: value for key, value in pod["metadata"].items() if key not in ("name", "ownerReferences")}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

@@ -16,8 +16,12 @@ TOKEN = {("Secret", "git"): factory.secret("git", token="t")}
 
 
 def cluster(references=None, name=None, **git):
-    entry = {"git": {"repo": REPO, **git}, **({"name": name} if name else {})}
-    return factory.cluster(references=references, dags=[entry])
+    row = {"git": {"repo": REPO, **git}, **({"name": name} if name else {})}
+    return factory.cluster(references=references, dags=[row])
+
+
+def entry(**git):
+    return cluster(**git).spec.dags[0]
 
 
 def env(container):
@@ -88,7 +92,7 @@ def test_only_the_one_that_reports_knows_the_webhook():
     assert "GITSYNC_WEBHOOK_URL" not in env(sidecar(cluster(), reports=False))
     made = env(sidecar(cluster()))
     assert made["GITSYNC_WEBHOOK_SUCCESS_STATUS"] == "200"
-    token = git_sync.webhook_token("team", "demo", "dags-folder", KEYS)
+    token = git_sync.webhook_token("team", "demo", cluster().spec.dags[0], KEYS)
     assert made["GITSYNC_WEBHOOK_URL"] == f"http://airflow-operator.airflow-operator.svc:8090/git-sync/team/demo/dags-folder/{token}"
 
 
@@ -96,14 +100,16 @@ def test_a_token_is_good_for_one_entry_of_one_cluster_with_its_keys():
     tokens = {
         git_sync.webhook_token(*args)
         for args in (
-            ("team", "demo", "dags-folder", KEYS),
-            ("team", "demo", "other", KEYS),
-            ("team", "other", "dags-folder", KEYS),
-            ("other", "demo", "dags-folder", KEYS),
-            ("team", "demo", "dags-folder", keys.Keys(keys.generate())),
+            ("team", "demo", entry(), KEYS),
+            ("team", "demo", entry(name="other"), KEYS),
+            ("team", "demo", entry(ref="release"), KEYS),
+            ("team", "demo", entry(repo="https://git.example.com/other.git"), KEYS),
+            ("team", "other", entry(), KEYS),
+            ("other", "demo", entry(), KEYS),
+            ("team", "demo", entry(), keys.Keys(keys.generate())),
         )
     }
-    assert len(tokens) == 5
+    assert len(tokens) == 7
     assert all(len(token) == 32 for token in tokens)
 
 

@@ -83,3 +83,10 @@ def test_the_scheduler_reads_the_template_as_yaml_named_by_its_content():
     assert yaml.safe_load(made["data"]["pod_template.yaml"]) == task_pods.template(cluster)
     changed = task_pods.template_config_map(factory.cluster(pods={"nodeSelector": {"a": "1"}}))
     assert changed["metadata"]["name"] != made["metadata"]["name"]
+
+
+def test_a_task_goes_with_its_deployment():
+    cluster = factory.cluster()
+    assert task_pods.template(cluster)["metadata"]["ownerReferences"] == [
+        {"apiVersion": "airflow-operator.dev/v1alpha1", "kind": "AirflowCluster", "name": cluster.name, "uid": cluster.uid}
+    ]
