@@ -18,11 +18,3 @@ class InvalidSpec(ReconcileError):
 
 class Waiting(ReconcileError):
     """Something that others provide is not there yet: waits for it, heals by itself."""
-
-
-class Transient(ReconcileError):
-    """The API server or the network failed for a moment: tried again with backoff."""
-
-    def __init__(self, reason: str, message: str, retry_after: float | None = None) -> None:
-        super().__init__(reason, message)
-        self.retry_after = retry_after

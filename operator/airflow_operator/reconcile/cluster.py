@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_operator.domain.errors import InvalidSpec, Transient, Waiting
+from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import kind_of
 from airflow_operator.domain.manifest import dig, key_of
 from airflow_operator.kube.errors import ApiError, Forbidden, Invalid
@@ -31,7 +31,7 @@ async def reconcile_cluster(ctx: Context, namespace: str, name: str) -> LookAgai
         return LookAgain()
     try:
         return await _reconcile(ctx, seen, namespace, name)
-    except (ApiError, Transient, TimeoutError):
+    except (ApiError, TimeoutError):
         raise
     except Exception as error:
         words = f"The operator failed here ({type(error).__name__}) and tries again; its log says more. This is a bug of the operator."

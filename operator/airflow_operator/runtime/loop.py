@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from airflow_operator.domain.errors import Transient, Waiting
+from airflow_operator.domain.errors import Waiting
 from airflow_operator.kube.errors import ApiError, Conflict, Unavailable
 from airflow_operator.reconcile.types import LookAgain
 from airflow_operator.settings import Settings
@@ -180,14 +180,14 @@ async def _rest(flag: asyncio.Event, seconds: float, debounce: float) -> None:
 
 def report(title: str, error: Exception, rest: float) -> None:
     """Log a failed step: expected failures in one line, bugs with their traceback."""
-    if isinstance(error, Transient | Waiting | Unavailable | Conflict | TimeoutError):
+    if isinstance(error, Waiting | Unavailable | Conflict | TimeoutError):
         log.warning("%s: %s; next try in %.0f s", title, _in_words(error), rest)
     else:
         log.error("%s: unexpected failure; next try in %.0f s", title, rest, exc_info=error)
 
 
 def _asked_for(error: Exception) -> float:
-    if isinstance(error, Transient | ApiError):
+    if isinstance(error, ApiError):
         return min(error.retry_after or 0.0, LONGEST_BACKOFF)
     return 0.0
 

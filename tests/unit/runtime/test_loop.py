@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_operator.domain.errors import Transient, Waiting
+from airflow_operator.domain.errors import Waiting
 from airflow_operator.kube.errors import Unavailable
 from airflow_operator.reconcile.types import LookAgain
 from airflow_operator.runtime import loop as loops
@@ -107,7 +107,7 @@ async def test_failures_back_off_and_success_forgets_them() -> None:
 
     async def fail() -> LookAgain:
         if now() < healthy_from:
-            raise Transient("Busy", "the API server is busy")
+            raise Unavailable(503, "Busy", "the API server is busy")
         return LookAgain(1.0)
 
     bench = Bench(fail)
@@ -138,7 +138,7 @@ async def test_wakeup_after_a_failure_is_heard_but_not_at_once() -> None:
 
     async def fail() -> LookAgain:
         bench.flag.set()
-        raise Transient("Busy", "busy")
+        raise Unavailable(503, "Busy", "busy")
 
     bench = Bench(fail)
     times = await bench.until(60)
@@ -149,7 +149,7 @@ async def test_wakeup_after_a_failure_is_heard_but_not_at_once() -> None:
 
 
 async def test_bug_is_logged_with_its_traceback_and_expected_failures_are_not(caplog: pytest.LogCaptureFixture) -> None:
-    errors = iter([RuntimeError("oops"), Transient("Busy", "busy")])
+    errors = iter([RuntimeError("oops"), Unavailable(503, "Busy", "busy")])
 
     async def fail() -> LookAgain:
         raise next(errors)
@@ -268,8 +268,8 @@ async def test_deletion_is_woken_early() -> None:
 
 
 async def test_deletion_that_fails_lets_go_and_tells_the_last_obstacle() -> None:
-    steps = Steps(Transient("Busy", "the database is busy"))
-    assert await delete("x", steps, flag=asyncio.Event(), timing=TIMING) == "the database is busy"
+    steps = Steps(Unavailable(503, "Busy", "the database is busy"))
+    assert await delete("x", steps, flag=asyncio.Event(), timing=TIMING) == "503 Busy: the database is busy"
     assert now() == pytest.approx(TIMING.deletion_timeout, abs=1)
 
 
