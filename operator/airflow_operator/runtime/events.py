@@ -66,7 +66,9 @@ class Events:
         except AlreadyExists:
             return
         except ApiError as error:
-            log.warning("event %s could not be posted: %s", reason, error)
+            # A namespace that goes takes in nothing more, and nobody will look for the event.
+            level = logging.DEBUG if "is being terminated" in error.message else logging.WARNING
+            log.log(level, "event %s could not be posted: %s", reason, error)
 
     def _manifest(self, resource: Live, severity: Severity, reason: str, message: str, mark: str, now: datetime) -> Manifest:
         meta = resource["metadata"]

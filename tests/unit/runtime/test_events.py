@@ -98,3 +98,11 @@ def test_message_fits_an_event() -> None:
     clipped = clip("ü" * 1000)
     assert len(clipped.encode()) <= LONGEST_MESSAGE
     assert clipped.endswith("ü...")
+
+
+async def test_a_namespace_that_goes_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    going = "events is forbidden: unable to create new content in namespace ns because it is being terminated"
+    for words, count in ((going, 0), ("events is forbidden", 1)):
+        caplog.clear()
+        await Posted(Forbidden(403, "Forbidden", words)).sink.post(cast("Live", RESOURCE), "Normal", "Ready", "words")
+        assert len([record for record in caplog.records if record.levelname == "WARNING"]) == count
