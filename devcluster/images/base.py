@@ -21,12 +21,16 @@ def key() -> str:
 
 
 def _sources() -> list[str]:
-    mirror = os.environ.get("DEVCLUSTER_DEBIAN_MIRROR", "http://deb.debian.org").rstrip("/")
-    return [
-        f"deb {mirror}/debian {SUITE} main",
-        f"deb {mirror}/debian {SUITE}-updates main",
-        f"deb {mirror}/debian-security {SUITE}-security main",
-    ]
+    """Where the packages come from: the mirror that is named, else this host's own; none leaves it to mmdebstrap."""
+    if mirror := os.environ.get("DEVCLUSTER_DEBIAN_MIRROR", "").rstrip("/"):
+        return [
+            f"deb {mirror}/debian {SUITE} main",
+            f"deb {mirror}/debian {SUITE}-updates main",
+            f"deb {mirror}/debian-security {SUITE}-security main",
+        ]
+    listing = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"]
+    lines = {tuple(line.split()) for line in host.run(listing, "This host's package sources could not be read").splitlines()}
+    return [f"deb {uri} {release} main" for uri, release in sorted(lines) if release.split("-")[0] == SUITE]
 
 
 def rootfs() -> Path:
