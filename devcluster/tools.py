@@ -1,18 +1,15 @@
 """Kubernetes and its neighbours, built from the committed Go modules and kept by the hash of what they are built from."""
 
-import fcntl
 import hashlib
 import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster import paths
+from devcluster import locks, paths
 from devcluster.errors import DevclusterError
 from devcluster.golang import find_go
 from devcluster.progress import progress, say
@@ -90,19 +87,6 @@ GROUPS = (KUBERNETES, CONTAINERD, COREDNS, PAUSE)
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager")
 
 
-@contextmanager
-def _lock(directory: Path) -> Iterator[None]:
-    """Hold the build lock of a group, so that two sessions do not build the same thing at once."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with progress(f"waiting for another build of {directory.name}"):
-                fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _check_disk() -> None:
     free = shutil.disk_usage(paths.cache()).free / 1e9
     if free < FREE_GB_TO_BUILD:
@@ -141,7 +125,7 @@ def build(group: Group, names: tuple[str, ...] = ()) -> Path:
     wanted = names or tuple(group.packages)
     if all((directory / name).exists() for name in wanted):
         return directory
-    with _lock(directory):
+    with locks.held(directory / ".lock", f"waiting for another build of {directory.name}"):
         missing = [name for name in wanted if not (directory / name).exists()]
         if missing:
             for unfinished in directory.glob(".*.unfinished"):

@@ -1,6 +1,5 @@
 """What this host must have to build images, and how its commands are run."""
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -8,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from devcluster import packages, paths
+from devcluster import locks, packages, paths
 from devcluster.errors import DevclusterError
-from devcluster.progress import progress
 
 FREE_GB_TO_BUILD = 6
 _DEBIAN_PACKAGES = {"buildah": "buildah", "mmdebstrap": "mmdebstrap", "mvn": "maven"}
@@ -23,18 +21,12 @@ def locked(directory: Path) -> Iterator[None]:
 
     Commands that `run` starts hold it with us: when this process is killed and its buildah lives on, the next build waits for it.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with progress("waiting for another build of images"):
-                fcntl.flock(lock, fcntl.LOCK_EX)
-        _locks.add(lock.fileno())
+    with locks.held(directory / ".lock", "waiting for another build of images") as lock:
+        _locks.add(lock)
         try:
             yield
         finally:
-            _locks.discard(lock.fileno())
+            _locks.discard(lock)
 
 
 def _full_disk(directory: Path) -> DevclusterError:

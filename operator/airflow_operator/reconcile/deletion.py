@@ -100,7 +100,7 @@ async def _database_dropped(ctx: Context, cluster: ValidatedCluster, seen: SeenC
     except keys.Malformed as error:
         raise Waiting("KeyMalformed", f"Secret {copy['metadata']['name']} cannot be used: {error}.") from None
     wanted = jobs.provision(cluster, own, "Deprovision")
-    found = evidence.read(seen.provisioning, [item for item in seen.provisioning if item["kind"] == "Pod"])
+    found = evidence.beside_base(seen)
     job = next((item for item in found if item.key.name == wanted["metadata"]["name"]), None)
     if job is None:
         await ctx.kube.apply(wanted)

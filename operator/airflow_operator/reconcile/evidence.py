@@ -11,6 +11,7 @@ from typing import Any, Literal
 from airflow_operator.domain import labels
 from airflow_operator.domain.kinds import GROUP
 from airflow_operator.domain.manifest import Live, ObjectKey, dig, key_of
+from airflow_operator.reconcile.types import SeenCluster
 from airflow_operator.reconcile.workloads import UNSCHEDULABLE, obstacle
 
 DATABASE = f"{GROUP}/database"
@@ -76,6 +77,11 @@ def ended(job: Live) -> Live | None:
     """The condition by which a Job ended; None while it runs."""
     conditions = {c["type"]: c for c in dig(job, "status", "conditions", default=[]) if c.get("status") == "True"}
     return conditions.get("Complete") or conditions.get("Failed")
+
+
+def beside_base(seen: SeenCluster) -> tuple[Evidence, ...]:
+    """The Jobs that the operator ran for a cluster in the namespace of its base."""
+    return read(seen.provisioning, [item for item in seen.provisioning if item["kind"] == "Pod"])
 
 
 def _evidence(job: Live, pods: list[Live]) -> Evidence:

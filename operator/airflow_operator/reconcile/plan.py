@@ -32,7 +32,7 @@ class Admin:
 def plan(cluster: ValidatedCluster, keys: Keys, admin: Admin | None, seen: SeenCluster) -> Step:
     """The next step: database, then schema, then components; what runs is left alone until its turn comes."""
     live = {key_of(child): child for child in seen.children}
-    found = evidence.read(seen.provisioning, [item for item in seen.provisioning if item["kind"] == "Pod"])
+    found = evidence.beside_base(seen)
     base = _base_ready(cluster)
     database = _database(cluster, keys, found, seen)
     own = evidence.read(seen.children, seen.pods)

@@ -94,7 +94,7 @@ def secret(objects: tuple[Live, ...], name: str) -> Live | None:
 
 async def _generate(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) -> Live:
     """Fresh keys begin as the copy beside the base; the provision Job then binds them to the database that it makes."""
-    jobs = evidence.read(seen.provisioning, [item for item in seen.provisioning if item["kind"] == "Pod"])
+    jobs = evidence.beside_base(seen)
     if any(job.verdict in ("Provisioned", "KeyMismatch") for job in jobs):
         message = (
             f"The database {cluster.database} exists, but its keys are gone: Secret {names.keys(cluster.name)} and its copy. "
@@ -105,7 +105,7 @@ async def _generate(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) ->
 
 
 def _provisioned(seen: SeenCluster) -> bool:
-    jobs = evidence.read(seen.provisioning, [item for item in seen.provisioning if item["kind"] == "Pod"])
+    jobs = evidence.beside_base(seen)
     return any(job.verdict == "Provisioned" for job in jobs)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_operator.domain import labels, names
-from airflow_operator.domain.manifest import Live, ObjectKey, dig
+from airflow_operator.domain.manifest import Live, ObjectKey, dig, key_of
 from airflow_operator.reconcile import dags, rollout
 from airflow_operator.reconcile.apply import Applied
 from airflow_operator.reconcile.types import Condition, SeenCluster, Step
@@ -42,7 +42,7 @@ def _running(cluster: ValidatedCluster, step: Step, applied: Applied, seen: Seen
     for facts in cluster.release.components:
         name, title = AVAILABLE[facts.name]
         live = workloads.get(facts.name)
-        held = live is not None and _key(live) in step.keep
+        held = live is not None and key_of(live) in step.keep
         pods = pods_of(seen.pods, facts.name)
         if facts.reads_dags and live is not None and not held:
             live = _without_git_sync(live, pods)
@@ -158,7 +158,7 @@ def counts(seen: SeenCluster) -> dict[str, Any]:
 
 def workloads_of(cluster: ValidatedCluster, applied: Mapping[ObjectKey, Live], seen: SeenCluster) -> dict[str, Live]:
     """The live workloads by component, as they are after what was just applied."""
-    return _by_component({**{_key(child): child for child in seen.children}, **applied}.values())
+    return _by_component({**{key_of(child): child for child in seen.children}, **applied}.values())
 
 
 def _by_component(children: Iterable[Live]) -> dict[str, Live]:
@@ -166,14 +166,8 @@ def _by_component(children: Iterable[Live]) -> dict[str, Live]:
     return {str(dig(item, "metadata", "labels", labels.COMPONENT)): item for item in workloads}
 
 
-def _key(live: Live) -> ObjectKey:
-    meta = live["metadata"]
-    return ObjectKey(live["apiVersion"], live["kind"], meta.get("namespace", ""), meta["name"])
-
-
 def _row(name: str, live: Live | None, cluster: ValidatedCluster) -> dict[str, Any]:
-    attribute = name.replace("-", "_")
-    return {"name": name, "desired": getattr(cluster.spec, attribute).replicas, "ready": rollout.ready_of(live)}
+    return {"name": name, "desired": cluster.settings_of(name).replicas, "ready": rollout.ready_of(live)}
 
 
 def _without_git_sync(live: Live, pods: Sequence[Live]) -> Live:
@@ -208,7 +202,7 @@ def _healthy(cluster: ValidatedCluster, seen: SeenCluster) -> Condition:
         return Condition("Healthy", "Unknown", "Unreachable", "Airflow's health endpoint does not answer.")
     sick = []
     for facts in cluster.release.components:
-        wanted = getattr(cluster.spec, facts.name.replace("-", "_")).replicas
+        wanted = cluster.settings_of(facts.name).replicas
         said = health.components.get(facts.health_key, "missing")
         if wanted and said != "healthy":
             sick.append(f"{facts.health_key} is {said}")

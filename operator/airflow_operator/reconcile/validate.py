@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from airflow_operator.airflow.releases import Release, release_of
 from airflow_operator.api import AirflowBaseSpec, AirflowClusterSpec, parse_base, parse_cluster
+from airflow_operator.api.cluster import Component
 from airflow_operator.api.config_rules import refused_variable
 from airflow_operator.domain import names
 from airflow_operator.domain.errors import InvalidSpec, Waiting
@@ -79,6 +80,11 @@ class ValidatedCluster:
             "controller": True,
             "blockOwnerDeletion": True,
         }
+
+    def settings_of(self, component: str) -> Component:
+        """What the spec says of a component, by its name such as dag-processor."""
+        settings: Component = getattr(self.spec, component.replace("-", "_"))
+        return settings
 
     def referenced_data(self, wanted: Iterable[Reference]) -> list[list[Any]]:
         """The data behind references, for a checksum of what a consumer was started with."""
