@@ -17,10 +17,10 @@ from airflow_operator.api.common import (
     Metadata,
     Model,
     ObjectName,
-    PodDefaults,
     Resources,
     SizeString,
 )
+from airflow_operator.api.pods import PodDefaults
 
 POSTGRES_VERSIONS = (15, 16, 17, 18)
 

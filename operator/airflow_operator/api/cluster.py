@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from airflow_operator.api.cel import Cel, at_most_one, exactly_one, matches
-from airflow_operator.api.common import (
-    NAME,
-    VOLUME_RULES,
-    Atomic,
-    DeletionPolicy,
-    Duration,
-    EnvFrom,
-    EnvList,
-    Image,
-    ListMap,
-    Metadata,
-    Model,
-    ObjectName,
-    ObjectReference,
-    Opaque,
-    PodDefaults,
-    Resources,
-    SizeString,
-)
+from airflow_operator.api.auth import Auth, FabAuth
+from airflow_operator.api.cel import Cel
+from airflow_operator.api.common import NAME, Atomic, DeletionPolicy, Image, Metadata, Model, ObjectName, Resources
 from airflow_operator.api.config_rules import ConfigRules
-
-DAGS_FOLDER = "dags-folder"
-"""Name of Airflow's own bundle: that of a `dags` entry without a name."""
+from airflow_operator.api.dags import DagSources
+from airflow_operator.api.environment import EnvFrom, EnvList
+from airflow_operator.api.logs import Logs
+from airflow_operator.api.pods import ApiServer, DagProcessor, PodDefaults, Scheduler, TaskPods, Triggerer
 
 
 class AirflowImage(Image):
@@ -69,138 +53,6 @@ class BaseReference(Model):
     )
 
 
-class Git(Model):
-    """A git repository with DAGs, kept fresh by git-sync."""
-
-    repo: Annotated[
-        str,
-        Field(max_length=1024),
-        matches(r"^https?://[^\s/]+/?\S*$", "must be an https:// or http:// URL: other kinds of repositories do not work in this version"),
-        matches(
-            r"^[^@]*$|^[^/]*//[^/@]+/.*$", "must not hold a user name or password: put them in a Secret and name it in credentialsSecretRef"
-        ),
-    ] = Field(description="URL of the repository, https:// or http://.")
-    ref: Annotated[str, Field(max_length=255), matches(r"^[^\s-]\S*$", "must be a branch, a tag or a commit")] = Field(
-        default="HEAD", description="Branch, tag or commit; HEAD is the default branch of the repository."
-    )
-    sub_path: (
-        Annotated[
-            str,
-            Field(max_length=1024),
-            matches(r"^[^/\s][^\s]*$", "must be a path within the repository, without a slash at its start and without spaces"),
-            Cel(
-                rule="!self.split('/').exists(part, part == '..')",
-                message="must stay within the repository: leave out ..",
-                check=lambda value: ".." not in value.split("/"),
-            ),
-        ]
-        | None
-    ) = Field(default=None, description="Folder of the DAGs within the repository; absent means its root.")
-    period: Duration = Field(default="60s", description="Time between two looks at the repository, from 1s to 24h.")
-    depth: Annotated[int, Field(ge=0, le=1000000)] = Field(default=1, description="Commits of history to fetch; 0 means all of it.")
-    credentials_secret_ref: ObjectReference | None = Field(
-        default=None,
-        description="Secret with the keys username and password, or with the key token alone. "
-        "A change of the Secret is used at the next look, without a restart.",
-    )
-
-
-class DagSource(Model):
-    """One source of DAGs: exactly one kind."""
-
-    name: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
-        default=DAGS_FOLDER, description="Name of the DAG bundle in Airflow. Left out, it is Airflow's own bundle."
-    )
-    git: Git | None = Field(default=None, description="A git repository.")
-
-    rules = (exactly_one("git"),)
-
-
-class Component(PodDefaults):
-    """One part of Airflow and its pods. What is set here wins over spec.pods: maps merge, lists replace."""
-
-    replicas: Annotated[int, Field(ge=0)] = Field(
-        default=1, description="Number of pods; 0 stops the component.", json_schema_extra={"format": "int32"}
-    )
-    env: EnvList = Field(default=(), description="Environment variables of this component; they win over spec.env.")
-
-
-class Scheduler(Component):
-    """The schedulers. `kubectl scale` sets their number."""
-
-
-class DagProcessor(Component):
-    """The dag-processor, which parses DAG files."""
-
-
-class ApiServer(Component):
-    """The API server: user interface, REST API, and the API that tasks speak to."""
-
-
-class Triggerer(Component):
-    """The triggerer, which waits for deferred tasks."""
-
-
-class TaskPods(Model):
-    """Pods in which KubernetesExecutor runs tasks, one for each."""
-
-    pod_template: Annotated[Mapping[str, Any], Opaque()] | None = Field(
-        default=None,
-        description="A Pod's metadata and spec, laid over the template that the operator makes: lists merge by name as in kubectl patch. "
-        "The container that runs the task is called base.",
-    )
-
-
-class FabAdmin(Model):
-    """The first administrator."""
-
-    enabled: bool = Field(default=True, description="Whether the operator makes an administrator.")
-    secret_ref: ObjectReference | None = Field(
-        default=None,
-        description="Secret with the keys username and password. Absent: the operator makes one; status.auth.adminSecretRef names it.",
-    )
-
-
-class FabAuth(Model):
-    """Users and roles in Airflow's own database (Flask AppBuilder)."""
-
-    admin: FabAdmin = Field(default=FabAdmin(), description="The first administrator.")
-
-
-class Auth(Model):
-    """How users log in: exactly one."""
-
-    fab: FabAuth | None = Field(default=None, description="Users and roles in Airflow's own database.")
-
-    rules = (exactly_one("fab"),)
-
-
-class LogVolume(Model):
-    """A volume that every component and every task writes its logs to, so that they outlive the pods."""
-
-    size: SizeString | None = Field(
-        default=None, description="Size of a new volume. It may grow where the StorageClass allows it, never shrink."
-    )
-    storage_class_name: ObjectName | None = Field(
-        default=None, description="StorageClass of a new volume; it must support ReadWriteMany. Absent means the default class."
-    )
-    claim_name: ObjectName | None = Field(default=None, description="An existing PersistentVolumeClaim with ReadWriteMany instead.")
-
-    rules = (
-        exactly_one("size", "claimName"),
-        at_most_one("storageClassName", "claimName"),
-        *VOLUME_RULES,
-    )
-
-
-class Logs(Model):
-    """Where the logs of tasks are kept: exactly one."""
-
-    volume: LogVolume | None = Field(default=None, description="A shared volume.")
-
-    rules = (exactly_one("volume"),)
-
-
 class GitSync(Model):
     """The git-sync containers."""
 
@@ -219,7 +71,6 @@ _EXECUTORS = Cel(
     message="only [KubernetesExecutor] works in this version of the operator",
     check=lambda value: value == ("KubernetesExecutor",),
 )
-_ONE_SOURCE = Cel(rule="size(self) <= 1", message="one entry only in this version of the operator", check=lambda value: len(value) <= 1)
 
 
 class AirflowClusterSpec(Model):
@@ -240,9 +91,7 @@ class AirflowClusterSpec(Model):
     env_from: Annotated[tuple[EnvFrom, ...], Field(max_length=32), Atomic()] = Field(
         default=(), description="Secrets and ConfigMaps whose keys become environment variables of every Airflow container."
     )
-    dags: Annotated[tuple[DagSource, ...], Field(max_length=16), ListMap(), _ONE_SOURCE] = Field(
-        default=(), description="Where the DAGs come from. In this version of the operator: one git repository."
-    )
+    dags: DagSources = Field(default=(), description="Where the DAGs come from. In this version of the operator: one git repository.")
     scheduler: Scheduler = Field(default=Scheduler(), description="The schedulers.")
     dag_processor: DagProcessor = Field(default=DagProcessor(), description="The dag-processor.")
     api_server: ApiServer = Field(default=ApiServer(), description="The API server, with the user interface.")

@@ -12,8 +12,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from airflow_operator.api.cel import Cel, at_most_one, cel_string, exactly_one, matches, refusal, with_rules
-from airflow_operator.api.config_rules import variable_rules
+from airflow_operator.api.cel import Cel, cel_string, matches, refusal, with_rules
 from airflow_operator.domain.durations import seconds
 from airflow_operator.domain.quantities import QUANTITY, quantity
 
@@ -154,16 +153,6 @@ DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA
 LabelValue = Annotated[str, Field(max_length=63)]
 AnnotationValue = Annotated[str, Field(max_length=8192)]
 
-_OURS = ("airflow-operator.dev/", "app.kubernetes.io/")
-_KEEP_OURS = Cel(
-    rule="self.all(key, !key.startsWith('airflow-operator.dev/') && !key.startsWith('app.kubernetes.io/'))",
-    message="keys below airflow-operator.dev/ and app.kubernetes.io/ are set by the operator: use other keys",
-    check=lambda value: not any(key.startswith(_OURS) for key in value),
-    reason="FieldValueForbidden",
-)
-_NODE_SELECTOR = Annotated[Mapping[str, LabelValue], Field(max_length=32)]
-_OPAQUE_OBJECT = Annotated[Mapping[str, Any], Opaque()]
-
 DeletionPolicy = Literal["Retain", "Delete"]
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 
@@ -182,58 +171,6 @@ class KeyReference(Model):
     optional: bool | None = Field(
         default=None, description="true: start without it when the object or the key is missing; absent or false: wait for it."
     )
-
-
-class FieldReference(Model):
-    """A field of the pod itself."""
-
-    field_path: Annotated[str, Field(min_length=1, max_length=256)] = Field(
-        description="Path of the field, such as metadata.name or status.podIP."
-    )
-    api_version: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Version of the path; absent means v1.")
-
-
-class EnvSource(Model):
-    """Where the value of an environment variable comes from: exactly one."""
-
-    secret_key_ref: KeyReference | None = Field(default=None, description="A key of a Secret. A change restarts what uses it.")
-    config_map_key_ref: KeyReference | None = Field(default=None, description="A key of a ConfigMap. A change restarts what uses it.")
-    field_ref: FieldReference | None = Field(default=None, description="A field of the pod.")
-
-    rules = (exactly_one("secretKeyRef", "configMapKeyRef", "fieldRef"),)
-
-
-class EnvVar(Model):
-    """One environment variable."""
-
-    name: Annotated[str, Field(min_length=1, max_length=256)] = Field(
-        json_schema_extra={"pattern": "^[-._a-zA-Z][-._a-zA-Z0-9]*$"}, description="Name of the variable."
-    )
-    value: Annotated[str, Field(max_length=32768)] | None = Field(default=None, description="Its value. Keep secrets out: use valueFrom.")
-    value_from: EnvSource | None = Field(default=None, description="Where its value comes from instead.")
-
-    rules = (at_most_one("value", "valueFrom"), *variable_rules())
-
-
-class WholeReference(ObjectReference):
-    """All keys of a Secret or ConfigMap in the same namespace."""
-
-    optional: bool | None = Field(
-        default=None, description="true: start without it when the object is missing; absent or false: wait for it."
-    )
-
-
-class EnvFrom(Model):
-    """All keys of a Secret or ConfigMap as environment variables."""
-
-    prefix: Annotated[str, Field(max_length=128)] | None = Field(default=None, description="Put before every key.")
-    secret_ref: WholeReference | None = Field(default=None, description="A Secret. A change restarts what uses it.")
-    config_map_ref: WholeReference | None = Field(default=None, description="A ConfigMap. A change restarts what uses it.")
-
-    rules = (exactly_one("secretRef", "configMapRef"),)
-
-
-EnvList = Annotated[tuple[EnvVar, ...], Field(max_length=128), ListMap()]
 
 
 class Resources(Model):
@@ -258,26 +195,6 @@ class Image(Model):
     pull_policy: PullPolicy = Field(default="IfNotPresent", description="When the image is pulled.")
     pull_secrets: Annotated[tuple[ObjectReference, ...], Field(max_length=16), ListMap()] = Field(
         default=(), description="Secrets of type kubernetes.io/dockerconfigjson for the registry, in the namespace of the pods."
-    )
-
-
-class PodDefaults(Model):
-    """Settings of pods."""
-
-    labels: Annotated[Mapping[str, LabelValue], Field(max_length=64), _KEEP_OURS] = Field(
-        default_factory=dict, description="Labels added to the pods."
-    )
-    annotations: Annotated[Mapping[str, AnnotationValue], Field(max_length=64), _KEEP_OURS] = Field(
-        default_factory=dict, description="Annotations added to the pods."
-    )
-    node_selector: _NODE_SELECTOR = Field(default_factory=dict, description="Labels that a node must have.")
-    tolerations: Annotated[tuple[_OPAQUE_OBJECT, ...], Field(max_length=32), Atomic()] | None = Field(
-        default=None, description="Taints that the pods accept, as in the spec of a Pod."
-    )
-    affinity: _OPAQUE_OBJECT | None = Field(default=None, description="Affinity and anti-affinity, as in the spec of a Pod.")
-    priority_class_name: ObjectName | None = Field(default=None, description="PriorityClass of the pods.")
-    resources: Resources = Field(
-        default_factory=Resources, description="Requests and limits of the main container; what is absent has a default for each component."
     )
 
 

@@ -10,10 +10,11 @@ from airflow_operator.api import AirflowBaseSpec, parse_base, parse_cluster
 from airflow_operator.domain import names
 from airflow_operator.domain.manifest import Live, Manifest
 from airflow_operator.reconcile import keys, plan, references
+from airflow_operator.reconcile.base_access import POSTGRES_PORT, BaseAccess
 from airflow_operator.reconcile.build import jobs, postgres
 from airflow_operator.reconcile.keys import Keys
 from airflow_operator.reconcile.types import Platform
-from airflow_operator.reconcile.validate import POSTGRES_PORT, BaseAccess, ValidatedCluster
+from airflow_operator.reconcile.validate import ValidatedCluster
 
 UID = "00000000-0000-0000-0000-000000000000"
 PLATFORM = Platform("ghcr.io/airflow-operator/airflow-operator:0.1.0", "http://airflow-operator.airflow-operator.svc:8090")

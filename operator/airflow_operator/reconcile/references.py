@@ -33,13 +33,7 @@ def of_spec(spec: AirflowClusterSpec) -> tuple[Reference, ...]:
     for attribute in COMPONENT_FIELDS:
         field = _camel(attribute)
         found += of_environment(getattr(spec, attribute).env, f"spec.{field}.env")
-    for entry in spec.dags:
-        if entry.git and entry.git.credentials_secret_ref:
-            field = f"spec.dags[{entry.name}].git.credentialsSecretRef"
-            found.append(Reference(field, "Secret", entry.git.credentials_secret_ref.name))
-    admin = spec.auth.fab.admin if spec.auth.fab else None
-    if admin and admin.enabled and admin.secret_ref:
-        found += [Reference("spec.auth.fab.admin.secretRef", "Secret", admin.secret_ref.name, key) for key in ("username", "password")]
+    found += [*_of_dags(spec), *_of_auth(spec)]
     return tuple(found)
 
 
@@ -52,6 +46,19 @@ def of_environment(env: Iterable[Any], field: str) -> Iterator[Reference]:
         for kind, ref in (("Secret", source.secret_key_ref), ("ConfigMap", source.config_map_key_ref)):
             if ref is not None:
                 yield Reference(f"{field}[{variable.name}]", kind, ref.name, ref.key, bool(ref.optional))
+
+
+def _of_dags(spec: AirflowClusterSpec) -> Iterator[Reference]:
+    for entry in spec.dags:
+        if entry.git and entry.git.credentials_secret_ref:
+            yield Reference(f"spec.dags[{entry.name}].git.credentialsSecretRef", "Secret", entry.git.credentials_secret_ref.name)
+
+
+def _of_auth(spec: AirflowClusterSpec) -> Iterator[Reference]:
+    admin = spec.auth.fab.admin if spec.auth.fab else None
+    if admin and admin.enabled and admin.secret_ref:
+        for key in ("username", "password"):
+            yield Reference("spec.auth.fab.admin.secretRef", "Secret", admin.secret_ref.name, key)
 
 
 def _of_env_from(sources: Iterable[Any], field: str) -> Iterator[Reference]:

@@ -9,34 +9,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_operator.airflow.releases import Release, release_of
-from airflow_operator.api import AirflowBaseSpec, AirflowClusterSpec, parse_base, parse_cluster
-from airflow_operator.api.cluster import Component
+from airflow_operator.api import AirflowClusterSpec, parse_cluster
 from airflow_operator.api.config_rules import refused_variable
+from airflow_operator.api.pods import Component
 from airflow_operator.domain import names
 from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import API_VERSION
 from airflow_operator.domain.manifest import Live, dig
-from airflow_operator.reconcile import references
+from airflow_operator.reconcile import git_credentials, references
+from airflow_operator.reconcile.base_access import BaseAccess, base_access
 from airflow_operator.reconcile.references import Reference
 from airflow_operator.reconcile.types import Platform, SeenCluster
-
-POSTGRES_PORT = 5432
-
-
-@dataclass(frozen=True)
-class BaseAccess:
-    """The database server that a cluster's base offers."""
-
-    name: str
-    namespace: str
-    ready: bool
-    message: str
-    host: str
-    port: int
-    admin_secret: str
-    server: str
-    """UID of the server's volume: a new volume is a new, empty server."""
-    spec: AirflowBaseSpec
 
 
 @dataclass(frozen=True)
@@ -116,7 +99,7 @@ def resolve(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
     """The same without asking whether what the spec refers to is there, a base excepted: enough to delete the cluster."""
     spec = parse_cluster(seen.resource).spec
     meta = seen.resource["metadata"]
-    base = _base(spec.base_ref.name, seen)
+    base = base_access(spec.base_ref.name, seen)
     return ValidatedCluster(
         name=meta["name"],
         namespace=meta["namespace"],
@@ -127,27 +110,6 @@ def resolve(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
         base=base,
         platform=platform,
         references={key: live for key, live in seen.references.items() if live is not None},
-    )
-
-
-def _base(name: str, seen: SeenCluster) -> BaseAccess:
-    live = seen.base
-    if live is None:
-        namespace = seen.resource["metadata"]["namespace"]
-        raise Waiting("BaseNotFound", f"spec.baseRef names AirflowBase {name}, which does not exist in namespace {namespace}.")
-    ready: Live = next((c for c in dig(live, "status", "conditions", default=[]) if c["type"] == "Ready"), {})
-    current = ready.get("observedGeneration") == live["metadata"].get("generation")
-    service = names.postgres(name)
-    return BaseAccess(
-        name=name,
-        namespace=live["metadata"]["namespace"],
-        ready=ready.get("status") == "True" and current,
-        message=ready.get("message", "") if current else "The operator has not looked at it yet.",
-        host=f"{service}.{live['metadata']['namespace']}.svc",
-        port=POSTGRES_PORT,
-        admin_secret=service,
-        server=next((claim["metadata"]["uid"] for claim in seen.base_claims), ""),
-        spec=parse_base(live).spec,
     )
 
 
@@ -162,15 +124,7 @@ def _require(reference: Reference, found: Mapping[tuple[str, str], Live | None])
         message = f"{reference.field} names the key {reference.key} of {reference.kind} {reference.name}, which has no such key."
         raise Waiting("KeyNotFound", message)
     if reference.field.endswith("git.credentialsSecretRef"):
-        _require_git_credentials(reference, live)
-
-
-def _require_git_credentials(reference: Reference, live: Live) -> None:
-    data = dig(live, "data", default={})
-    if references.GIT_TOKEN in data or {references.GIT_USERNAME, references.GIT_PASSWORD} <= set(data):
-        return
-    message = f"{reference.field} names Secret {reference.name}, which needs the keys username and password, or the key token."
-    raise Waiting("KeyNotFound", message)
+        git_credentials.require(reference, live)
 
 
 def _refuse_lost_lines(spec: AirflowClusterSpec) -> None:

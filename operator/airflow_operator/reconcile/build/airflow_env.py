@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_operator.airflow.releases import AIRFLOW_HOME, Component
-from airflow_operator.api.cluster import Component as Settings
+from airflow_operator.api.pods import Component as Settings
 from airflow_operator.domain import names
 from airflow_operator.reconcile import keys
 from airflow_operator.reconcile.build import config, meta, pods

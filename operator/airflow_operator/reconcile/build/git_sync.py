@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_operator.api.cluster import DagSource, Git
+from airflow_operator.api.dags import DagSource, Git
 from airflow_operator.reconcile import references
 from airflow_operator.reconcile.build import pods
 from airflow_operator.reconcile.keys import Keys

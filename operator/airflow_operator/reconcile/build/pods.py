@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_operator.airflow.releases import AIRFLOW_HOME, AIRFLOW_UID
-from airflow_operator.api.common import Image, PodDefaults, Resources
+from airflow_operator.api.common import Image, Resources
+from airflow_operator.api.pods import PodDefaults
 from airflow_operator.domain.manifest import Manifest
 
 CONFIG_DIR = f"{AIRFLOW_HOME}/config"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_operator.api.cluster import LogVolume
+from airflow_operator.api.logs import LogVolume
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.manifest import Manifest
 from airflow_operator.reconcile.build import pods

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_operator.airflow.releases import Component
-from airflow_operator.api.cluster import Component as Settings
+from airflow_operator.api.pods import Component as Settings
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.hashing import digest
 from airflow_operator.domain.manifest import Manifest, dig
