@@ -7,7 +7,8 @@ import json
 import pytest
 
 from tests.e2e.airflow_client import ApiError
-from tests.e2e.deployment import CLUSTER, Deployment
+from tests.e2e.deployment import BASE, CLUSTER, Deployment
+from tests.e2e.kubectl import Object
 from tests.e2e.waiting import Stopwatch, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -57,3 +58,27 @@ def test_history_and_connections_outlive_the_resource(deployed: Deployment) -> N
     assert stored_password(deployed) == PASSWORD
     with pytest.raises(ApiError, match="409"):
         airflow.add_connection(CONNECTION, "another")
+
+
+def test_lost_password_of_the_server_is_set_anew(deployed: Deployment) -> None:
+    name, kubectl = f"{BASE}-postgres", deployed.kubectl
+    before = kubectl.secret(name)["password"]
+    kubectl("delete", "secret", name)
+
+    def renewed() -> bool:
+        found, server = kubectl.get("secret", name), kubectl.get("statefulset", name)
+        asked = ((server or {})["spec"]["template"]["metadata"].get("annotations") or {}).get("airflow-operator.dev/set-password")
+        return bool(found) and found["metadata"]["uid"] == asked
+
+    until("a new password is on its way into the server", renewed, within=60)
+    assert kubectl.secret(name)["password"] != before
+    kubectl("rollout", "status", f"statefulset/{name}", "--timeout=120s", timeout=130)
+    # The administrator's next work beside the database logs in with it.
+    (job,) = kubectl.list("jobs", selector="app.kubernetes.io/component=provision")
+    kubectl("delete", "job", job["metadata"]["name"])
+    until("provisioned anew", lambda: _succeeded(kubectl.get("job", job["metadata"]["name"])), within=120)
+    deployed.wait_until_ready()
+
+
+def _succeeded(job: Object | None) -> bool:
+    return bool(job and job.get("status", {}).get("succeeded"))

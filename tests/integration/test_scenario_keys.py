@@ -6,10 +6,11 @@ import base64
 
 import pytest
 
-from airflow_operator.domain import names
-from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, JOB, SECRET
+from airflow_operator.domain import labels, names
+from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, JOB, SECRET, STATEFUL_SET
 from airflow_operator.domain.manifest import dig
-from tests.integration.scenario import CLUSTER, Stage
+from tests.integration.eventually import eventually
+from tests.integration.scenario import BASE, CLUSTER, Stage
 
 pytestmark = pytest.mark.integration
 
@@ -93,3 +94,30 @@ async def test_keys_that_are_lost_for_good_are_not_made_anew(stage: Stage) -> No
         await stage.ready()
         assert (await stage.must_get(SECRET, copy_of(stage)))["data"] == kept["data"]
         assert await stage.templates() == templates
+
+
+async def test_servers_lost_password_is_set_anew(stage: Stage) -> None:
+    name = names.postgres(BASE)
+
+    async def setter() -> str | None:
+        server = await stage.must_get(STATEFUL_SET, name)
+        started_with: str | None = dig(server, "spec", "template", "metadata", "annotations", labels.SET_PASSWORD)
+        return started_with
+
+    async with stage.operator():
+        await stage.up()
+        await stage.quiet()
+        assert await setter() is None, "a first password needs no setting"
+        lost = await stage.must_get(SECRET, name)
+        for _ in range(2):
+            await stage.delete(SECRET, name)
+            made = await stage.there(SECRET, name, but=lost["metadata"]["uid"])
+            assert made["data"] != lost["data"]
+            lost = made
+
+            async def the_server_starts_with_it(uid: str = made["metadata"]["uid"]) -> bool:
+                return await setter() == uid
+
+            await eventually(the_server_starts_with_it, within=30)
+        await stage.ready()
+        assert ("Warning", "PasswordLost") in await stage.events(BASE)

@@ -165,7 +165,13 @@ POSTGRES = optional(
     parameters=st.dictionaries(st.sampled_from(["max_connections", "work_mem"]), st.sampled_from(["200", 100, "4MB"]), max_size=2),
     image=IMAGE,
 )
-BASE_SPEC = st.fixed_dictionaries({"database": st.fixed_dictionaries({"postgres": POSTGRES})}, optional={"pods": optional(**POD_DEFAULTS)})
+BASE_JOBS = optional(
+    image=st.fixed_dictionaries({"repository": st.just("registry.example.com/operator")}, optional={"pullSecrets": PULL_SECRETS}),
+    resources=RESOURCES,
+)
+BASE_SPEC = st.fixed_dictionaries(
+    {"database": st.fixed_dictionaries({"postgres": POSTGRES})}, optional={"pods": optional(**POD_DEFAULTS), "jobs": BASE_JOBS}
+)
 
 
 def resource(kind: str, name: str, namespace: str, spec: Json) -> Json:

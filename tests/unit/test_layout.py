@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 
@@ -66,3 +67,9 @@ def test_texts_for_users_name_no_place_of_the_build_machine():
     texts = [*MODULES, *sorted((ROOT / "manifests").rglob("*.yaml")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
     place = re.compile(r"(?<![\w.])/(root|work|home|tmp)/")
     assert [relative(path) for path in texts if path.exists() and place.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_no_test_is_passed_over(request):
+    hidden = request.config.getini("norecursedirs")
+    folders = {part for path in (ROOT / "tests").rglob("test_*.py") for part in path.relative_to(ROOT).parts[:-1]}
+    assert [folder for folder in folders if any(fnmatch(folder, pattern) for pattern in hidden)] == []

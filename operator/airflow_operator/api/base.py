@@ -107,6 +107,15 @@ class AllowedClusters(Model):
     namespaces: AllowedNamespaces = Field(default=AllowedNamespaces(), description="Where they may be.")
 
 
+class BaseJobs(Model):
+    """The Jobs that work on the server with administrator rights. What they run comes from the base alone, never from a cluster."""
+
+    image: Image | None = Field(
+        default=None, description="Image of these Jobs, with the operator's package in it; absent means the operator's own image."
+    )
+    resources: Resources = Field(default_factory=Resources, description="Requests and limits of each Job's container.")
+
+
 class AirflowBaseSpec(Model):
     """What the deployments share."""
 
@@ -115,6 +124,7 @@ class AirflowBaseSpec(Model):
     pods: PodDefaults = Field(
         default_factory=PodDefaults, description="Settings of the base's pods: the database server and the Jobs beside it."
     )
+    jobs: BaseJobs = Field(default_factory=BaseJobs, description="The Jobs that make databases and roles.")
     deletion_policy: DeletionPolicy = Field(
         default="Retain",
         description="What happens to the data and the passwords when the AirflowBase is deleted. "

@@ -22,6 +22,8 @@ TEMPLATE = f"{GROUP}/template"
 """Digest of the pod template that a workload was given, by which a roll in order knows where it stands."""
 CHECKSUM = f"{GROUP}/checksum"
 FINALIZER = f"{GROUP}/finalizer"
+SET_PASSWORD = f"{GROUP}/set-password"
+"""Annotation of a password that the server does not have yet; on its pods, the UID of the Secret that it is taken from."""
 
 KEPT_BY_ARGO_CD = {"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"}
 """Annotation of retained objects: Argo CD neither prunes nor deletes them."""

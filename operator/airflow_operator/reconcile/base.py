@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,8 @@ from airflow_operator.kube.errors import Forbidden, Invalid
 from airflow_operator.reconcile.apply import Applied, Desired, apply
 from airflow_operator.reconcile.build import postgres
 from airflow_operator.reconcile.observe import lists
+from airflow_operator.reconcile.password import keep_password
 from airflow_operator.reconcile.report import report, unchanged_but
-from airflow_operator.reconcile.secrets import secret, unlisted
 from airflow_operator.reconcile.status import summary
 from airflow_operator.reconcile.types import RETRY_REFUSED, Condition, LookAgain, soonest
 from airflow_operator.reconcile.workloads import availability, pods_of
@@ -40,10 +39,11 @@ async def reconcile_base(ctx: Context, namespace: str, name: str) -> LookAgain:
         return LookAgain()
     try:
         spec = parse_base(resource).spec
-        found = await _keep_password(ctx, name, namespace, children)
-        if found is None:
-            applied = await _carry_out(ctx, resource, spec, children)
-            found = _available(name, applied, children)
+        password = await keep_password(ctx, resource, children)
+        applied = await _carry_out(ctx, resource, spec, password, children)
+        found = _available(name, applied, children)
+    except Waiting as conflict:
+        found = [Condition("PasswordAvailable", "False", conflict.reason, conflict.message)]
     except InvalidSpec as error:
         found = [Condition("SpecValid", "False", error.reason, error.message)]
     except (Forbidden, Invalid) as error:
@@ -59,27 +59,9 @@ async def clusters_of(ctx: Context, namespace: str, name: str) -> list[str]:
     return sorted(item["metadata"]["name"] for item in found if dig(item, "spec", "baseRef", "name") == name)
 
 
-async def _keep_password(ctx: Context, name: str, namespace: str, children: Sequence[Live]) -> list[Condition] | None:
-    """Make the superuser's password once, for a server without data; None when it is there."""
-    wanted = postgres.password_secret(name, namespace, secrets.token_urlsafe(32))
-    try:
-        if secret(tuple(children), names.postgres(name)) or await unlisted(ctx.kube, wanted):
-            return None
-    except Waiting as conflict:
-        return [Condition("PasswordAvailable", "False", conflict.reason, conflict.message)]
-    if any(item["kind"] == "PersistentVolumeClaim" for item in children):
-        message = (
-            f"Secret {names.postgres(name)} with the password of PostgreSQL is gone, but its data is there. "
-            "Put the Secret back from a backup: a new password would not open the server."
-        )
-        return [Condition("PasswordAvailable", "False", "PasswordLost", message)]
-    await ctx.kube.create(wanted)
-    return None
-
-
-async def _carry_out(ctx: Context, resource: Live, spec: AirflowBaseSpec, children: Sequence[Live]) -> Applied:
+async def _carry_out(ctx: Context, resource: Live, spec: AirflowBaseSpec, password: Live, children: Sequence[Live]) -> Applied:
     meta = resource["metadata"]
-    wanted = postgres.postgres(meta["name"], meta["namespace"], meta["uid"], spec)
+    wanted = postgres.postgres(meta["name"], meta["namespace"], meta["uid"], spec, postgres.password_to_set(password))
     opaque = bool(spec.pods.affinity or spec.pods.tolerations)
     owned = [item for item in children if item["kind"] in ("Service", "StatefulSet")]
     await _grow(ctx, meta["name"], spec, children)

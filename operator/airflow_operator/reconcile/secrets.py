@@ -51,11 +51,11 @@ async def keep_keys(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) ->
         message = f"Secret {name} cannot be used: {error}. Put the right value back; nothing is changed until then."
         raise Waiting("KeyMalformed", message) from None
     if copy is None:
-        await _create(kube, _copy(cluster, usable.data))
+        await create_once(kube, _copy(cluster, usable.data))
     elif own is not None:
         _require_one_piece(own, copy)
     if own is None and _provisioned(seen):
-        await _create(kube, keys.secret_of(cluster.name, cluster.namespace, usable.data))
+        await create_once(kube, keys.secret_of(cluster.name, cluster.namespace, usable.data))
         return Kept(usable, in_place=True)
     return Kept(usable, in_place=own is not None)
 
@@ -83,7 +83,7 @@ async def keep_admin(kube: Kube, cluster: ValidatedCluster, own: Keys, seen: See
         return Admin(settings.secret_ref.name, own.checksum(dict(data)))
     name = names.admin(cluster.name)
     wanted = _generated_admin(cluster, name)
-    found = secret(seen.children, name) or await unlisted(kube, wanted) or await _create(kube, wanted)
+    found = secret(seen.children, name) or await unlisted(kube, wanted) or await create_once(kube, wanted)
     return Admin(name, own.checksum(dict(dig(found, "data", default={}))))
 
 
@@ -101,7 +101,7 @@ async def _generate(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) ->
             "Put the Secret back from a backup; new keys could not read what the old ones encrypted."
         )
         raise Waiting("KeyLost", message)
-    return await _create(kube, _copy(cluster, keys.generate()))
+    return await create_once(kube, _copy(cluster, keys.generate()))
 
 
 def _provisioned(seen: SeenCluster) -> bool:
@@ -140,7 +140,7 @@ async def unlisted(kube: Kube, wanted: Manifest) -> Live | None:
     return await kube.patch(SECRET, meta["namespace"], meta["name"], [{"op": "add", "path": "/metadata/labels", "value": marks}])
 
 
-async def _create(kube: Kube, manifest: Manifest) -> Live:
+async def create_once(kube: Kube, manifest: Manifest) -> Live:
     """Create a Secret; one of the same name that is not ours is never touched."""
     try:
         return await kube.create(manifest)

@@ -24,15 +24,25 @@ AVAILABLE = {
 }
 
 
+VALID = (
+    Condition("SpecValid", "True", "Valid", "The spec can be carried out."),
+    Condition("ReferencesResolved", "True", "Found", "Everything that the spec names is there."),
+    Condition("KeysAvailable", "True", "Available", "The cluster's keys are there and well-formed."),
+)
+"""What has been passed before a status can be made at all."""
+
+
 def conditions(cluster: ValidatedCluster, step: Step, applied: Applied, seen: SeenCluster) -> list[Condition]:
     """One condition a concern, then Ready, Progressing and Degraded made of them."""
-    found = list(step.findings)
+    found = [*VALID, *step.findings]
     if not step.stage:
         found += _running(cluster, step, applied, seen)
     found.append(_logs(cluster))
     if applied.refused:
         first = applied.refused[0]
         found.append(Condition("ObjectsApplied", "False", first.reason, first.message, waiting=first.reason == "Terminating"))
+    else:
+        found.append(Condition("ObjectsApplied", "True", "Applied", "Every object of this step is as it should be."))
     return found
 
 

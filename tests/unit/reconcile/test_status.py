@@ -44,6 +44,12 @@ def test_a_cluster_that_is_well():
     assert made["url"] == "http://demo-api-server.team.svc:8080"
 
 
+def test_what_has_been_passed_is_said_too():
+    _, found = told()
+    passed = ("SpecValid", "ReferencesResolved", "KeysAvailable", "ObjectsApplied")
+    assert {name: found[name].status for name in passed} == dict.fromkeys(passed, "True")
+
+
 def test_what_scale_reads_is_always_there():
     made, _ = told(workloads=[], stage="Provisioning")
     assert made["scheduler"]["replicas"] == 0

@@ -37,7 +37,7 @@ def provision(cluster: ValidatedCluster, own: Keys, action: str = "Provision") -
 
     Of the cluster nothing reaches this pod but names and a password: it holds the server's administrator password.
     """
-    settings = cluster.base.spec.pods
+    settings, own_image = cluster.base.spec.pods, cluster.base.spec.jobs.image
     owner = {"namespaceUID": cluster.namespace_uid, "namespace": cluster.namespace, "cluster": cluster.name}
     env = {
         "ACTION": action,
@@ -63,11 +63,11 @@ def provision(cluster: ValidatedCluster, own: Keys, action: str = "Provision") -
     ]
     container = {
         "name": "provision",
-        "image": cluster.platform.operator_image,
-        "imagePullPolicy": "IfNotPresent",
+        "image": pods.image(own_image, "latest") if own_image else cluster.platform.operator_image,
+        "imagePullPolicy": own_image.pull_policy if own_image else "IfNotPresent",
         "command": ["python", "-m", "airflow_operator.jobs.provision"],
         "env": pods.variables(env),
-        "resources": pods.resources("job", settings.resources),
+        "resources": pods.resources("job", settings.resources, cluster.base.spec.jobs.resources),
         "securityContext": {**pods.container_security(postgres.OPERATOR_UID, postgres.OPERATOR_UID), "readOnlyRootFilesystem": True},
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": "provision", "mountPath": PROVISION_DIR, "readOnly": True}],
@@ -79,6 +79,7 @@ def provision(cluster: ValidatedCluster, own: Keys, action: str = "Provision") -
         "activeDeadlineSeconds": DEADLINES["provision"],
         "securityContext": {"fsGroup": postgres.OPERATOR_UID, "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
+        **(pods.pull_secrets(own_image) if own_image else {}),
         "volumes": [{"name": "provision", "projected": {"sources": sources, "defaultMode": 0o440}}],
         **pods.scheduling(settings),
     }

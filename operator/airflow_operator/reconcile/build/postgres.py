@@ -9,7 +9,7 @@ from airflow_operator.api import AirflowBaseSpec
 from airflow_operator.api.base import Postgres
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.kinds import API_VERSION
-from airflow_operator.domain.manifest import Manifest
+from airflow_operator.domain.manifest import Live, Manifest, dig
 from airflow_operator.reconcile.build import pods
 
 SUPERUSER = "postgres"
@@ -22,10 +22,22 @@ OPERATOR_UID = 65532
 """User of the operator's own image."""
 
 DATA = "/var/lib/postgresql/data"
+PGDATA = f"{DATA}/pgdata"
+PASSWORD_DIR = "/run/secrets/postgres"
+
+# Single-user mode: no other server has the data open before the pod's own, and it asks for no password. It takes one statement a line.
+SET_PASSWORD = f"""
+test -s "$PGDATA/PG_VERSION" || exit 0
+password=$(sed "s/'/''/g" {PASSWORD_DIR}/{PASSWORD})
+echo "ALTER ROLE {SUPERUSER} PASSWORD '$password'" | postgres --single -D "$PGDATA" postgres >/dev/null
+"""
 
 
-def postgres(name: str, namespace: str, uid: str, spec: AirflowBaseSpec) -> list[Manifest]:
-    """Service and StatefulSet. The password Secret is made once beside them; the claim outlives everything."""
+def postgres(name: str, namespace: str, uid: str, spec: AirflowBaseSpec, password_to_set: str = "") -> list[Manifest]:
+    """Service and StatefulSet. The password Secret is made once beside them; the claim outlives everything.
+
+    `password_to_set`: UID of a password Secret that the server's data does not know yet.
+    """
     settings = spec.database.postgres
     if settings is None:
         return []
@@ -43,7 +55,12 @@ def postgres(name: str, namespace: str, uid: str, spec: AirflowBaseSpec) -> list
         "labels": labels.of_base(name, "postgres"),
         "ownerReferences": [owner],
     }
-    return [_service(meta, name), _stateful_set(meta, name, spec, settings)]
+    server = _stateful_set(meta, name, spec, settings)
+    if password_to_set:
+        template = server["spec"]["template"]
+        template["metadata"]["annotations"] = {**template["metadata"].get("annotations", {}), labels.SET_PASSWORD: password_to_set}
+        template["spec"]["initContainers"] = [_set_password(settings, spec)]
+    return [_service(meta, name), server]
 
 
 def selector(name: str) -> dict[str, str]:
@@ -51,8 +68,14 @@ def selector(name: str) -> dict[str, str]:
     return {labels.BASE: name, labels.COMPONENT: "postgres"}
 
 
-def password_secret(name: str, namespace: str, password: str) -> Manifest:
-    """The superuser's password; it outlives the base, as the data does."""
+def password_to_set(secret: Live) -> str:
+    """UID of a password Secret that was made for data which has another password; empty for any other."""
+    marked = labels.SET_PASSWORD in dig(secret, "metadata", "annotations", default={})
+    return str(secret["metadata"]["uid"]) if marked else ""
+
+
+def password_secret(name: str, namespace: str, password: str, *, to_set: bool = False) -> Manifest:
+    """The superuser's password; it outlives the base, as the data does. `to_set`: the data has another one already."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -60,7 +83,7 @@ def password_secret(name: str, namespace: str, password: str) -> Manifest:
             "name": names.postgres(name),
             "namespace": namespace,
             "labels": labels.retained(labels.of_base(name, "postgres")),
-            "annotations": dict(labels.KEPT_BY_ARGO_CD),
+            "annotations": {**labels.KEPT_BY_ARGO_CD, **({labels.SET_PASSWORD: "true"} if to_set else {})},
         },
         "type": "Opaque",
         "data": {PASSWORD: base64.b64encode(password.encode()).decode()},
@@ -133,9 +156,9 @@ def _container(name: str, settings: Postgres, spec: AirflowBaseSpec) -> dict[str
         "imagePullPolicy": settings.image.pull_policy,
         "args": ["postgres", *parameters],
         "env": [
-            {"name": "PGDATA", "value": f"{DATA}/pgdata"},
+            {"name": "PGDATA", "value": PGDATA},
             {"name": "POSTGRES_USER", "value": SUPERUSER},
-            {"name": "POSTGRES_PASSWORD_FILE", "value": "/run/secrets/postgres/password"},
+            {"name": "POSTGRES_PASSWORD_FILE", "value": f"{PASSWORD_DIR}/{PASSWORD}"},
             {"name": "POSTGRES_INITDB_ARGS", "value": "--encoding=UTF8 --locale=C.UTF-8 --auth-host=scram-sha-256"},
         ],
         "ports": [{"name": "postgresql", "containerPort": PORT}],
@@ -149,6 +172,25 @@ def _container(name: str, settings: Postgres, spec: AirflowBaseSpec) -> dict[str
             {"name": "data", "mountPath": DATA},
             {"name": "run", "mountPath": "/var/run/postgresql"},
             {"name": "shared-memory", "mountPath": "/dev/shm"},
-            {"name": "password", "mountPath": "/run/secrets/postgres", "readOnly": True},
+            {"name": "password", "mountPath": PASSWORD_DIR, "readOnly": True},
+        ],
+    }
+
+
+def _set_password(settings: Postgres, spec: AirflowBaseSpec) -> dict[str, Any]:
+    """Brings the superuser's password to what the Secret says, before the server starts."""
+    return {
+        "name": "set-password",
+        "image": pods.image(settings.image, str(settings.version)),
+        "imagePullPolicy": settings.image.pull_policy,
+        "command": ["sh", "-euc", SET_PASSWORD],
+        "env": [{"name": "PGDATA", "value": PGDATA}],
+        "resources": pods.resources("postgres", spec.pods.resources, settings.resources),
+        "securityContext": pods.container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": "data", "mountPath": DATA},
+            {"name": "shared-memory", "mountPath": "/dev/shm"},
+            {"name": "password", "mountPath": PASSWORD_DIR, "readOnly": True},
         ],
     }

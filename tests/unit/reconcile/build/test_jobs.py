@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_operator.api.common import PodDefaults
+from airflow_operator.api.base import BaseJobs
+from airflow_operator.api.pods import PodDefaults
 from airflow_operator.reconcile import evidence, keys
 from airflow_operator.reconcile.build import jobs
 from tests.unit import factory
@@ -69,6 +70,21 @@ def test_the_provision_job_follows_the_base():
     assert template["metadata"]["annotations"] == {"n": "1"}
     assert template["spec"]["nodeSelector"] == {"a": "1"}
     assert container(made)["resources"]["requests"]["cpu"] == "2"
+
+
+def test_the_image_of_the_provision_job_is_the_bases_alone():
+    own = BaseJobs.model_validate(
+        {
+            "image": {"repository": "r.example.com/operator", "tag": "1", "pullPolicy": "Always", "pullSecrets": [{"name": "reg"}]},
+            "resources": {"limits": {"memory": "99Mi"}},
+        }
+    )
+    base = replace(CLUSTER.base, spec=CLUSTER.base.spec.model_copy(update={"jobs": own}))
+    made = jobs.provision(replace(CLUSTER, base=base), KEYS)
+    assert (container(made)["image"], container(made)["imagePullPolicy"]) == ("r.example.com/operator:1", "Always")
+    assert container(made)["resources"]["limits"] == {"memory": "99Mi"}
+    assert made["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "reg"}]
+    assert container(ALL["provision"])["image"] == CLUSTER.platform.operator_image
 
 
 def test_the_provision_job_reads_passwords_from_files():

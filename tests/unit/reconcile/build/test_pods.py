@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_operator.api.common import Image, PodDefaults, Resources
+from airflow_operator.api.common import Image, Resources
+from airflow_operator.api.pods import PodDefaults
 from airflow_operator.reconcile.build import pods
 
 

@@ -89,3 +89,22 @@ def test_the_password_secret_outlives_the_base():
     assert labels.INSTANCE not in made["metadata"]["labels"]
     assert made["metadata"]["annotations"] == labels.KEPT_BY_ARGO_CD
     assert made["data"] == factory.secret("x", password="secret")["data"]
+
+
+def test_a_password_that_the_data_does_not_know_is_set_before_the_server_starts():
+    made = postgres.password_secret("platform", "team", "new", to_set=True)
+    marked = {**made, "metadata": {**made["metadata"], "uid": "secret-uid"}}
+    document = resource("AirflowBase", "platform", "team", {"database": {"postgres": {}}})
+    _, server = postgres.postgres("platform", "team", "uid", parse_base(document).spec, postgres.password_to_set(marked))
+    template = server["spec"]["template"]
+    (init,) = template["spec"]["initContainers"]
+    assert init["image"] == container(server)["image"]
+    assert {item["mountPath"] for item in init["volumeMounts"]} >= {postgres.DATA, postgres.PASSWORD_DIR}
+    # Lost once more is another Secret: the server must start anew.
+    assert template["metadata"]["annotations"][labels.SET_PASSWORD] == "secret-uid"
+
+
+def test_a_password_that_the_server_was_made_with_changes_no_template():
+    made = postgres.password_secret("platform", "team", "first")
+    assert postgres.password_to_set({**made, "metadata": {**made["metadata"], "uid": "secret-uid"}}) == ""
+    assert "initContainers" not in build()[1]["spec"]["template"]["spec"]
