@@ -87,6 +87,7 @@ def _owned(section: str, option: str, sentence: str) -> list[Refused]:
     ]
 
 
+_CA = {"configMapKeyRef": {"name": "ca", "key": "ca.crt"}}
 _SET = "is set by the operator: "
 
 _OWNED = [
@@ -150,23 +151,59 @@ _CLUSTERS = [
         "envFrom of nothing", cluster({"envFrom": [{"prefix": "A_"}]}), "spec.envFrom[0]", "set exactly one of secretRef, configMapRef"
     ),
     Refused(
-        "two sources of DAGs",
-        cluster({"dags": [{"name": "a", **git()["dags"][0]}, git()["dags"][0]]}),
-        "spec.dags",
-        "one entry only in this",
+        "two sources without a name",
+        cluster({"dags": [git()["dags"][0], git()["dags"][0]]}),
+        "spec.dags[1]",
+        "name dags-folder stands twice",
+        "uplicate",
     ),
     Refused("a source of nothing", cluster({"dags": [{"name": "a"}]}), "spec.dags[0]", "set git"),
-    Refused("ssh", cluster(git(repo="ssh://git@git.example.com/etl.git")), "spec.dags[0].git.repo", "must be an https:// or http:// URL"),
-    Refused("scp", cluster(git(repo="git@git.example.com:etl.git")), "spec.dags[0].git.repo", "must be an https:// or http:// URL"),
-    Refused("file", cluster(git(repo="file:///etc")), "spec.dags[0].git.repo", "must be an https:// or http:// URL"),
+    Refused(
+        "ssh without a key",
+        cluster(git(repo="ssh://git@git.example.com/etl.git", knownHosts="x")),
+        "spec.dags[0].git",
+        "a repository over SSH needs credentialsSecretRef",
+    ),
+    Refused(
+        "scp without a key", cluster(git(repo="git@git.example.com:etl.git")), "spec.dags[0].git", "over SSH needs credentialsSecretRef"
+    ),
+    Refused(
+        "file", cluster(git(repo="file:///etc")), "spec.dags[0].git.repo", "must be an https://, http:// or ssh:// URL, or USER@HOST:PATH"
+    ),
+    Refused("path", cluster(git(repo="/etc")), "spec.dags[0].git.repo", "must be an https://, http:// or ssh:// URL, or USER@HOST:PATH"),
+    Refused(
+        "password for ssh",
+        cluster(git(repo="ssh://git:secret@git.example.com/etl.git", credentialsSecretRef={"name": "git"})),
+        "spec.dags[0].git.repo",
+        "must not hold a password",
+    ),
+    Refused("known hosts of https", cluster(git(knownHosts="x")), "spec.dags[0].git.knownHosts", "belongs to a repository over SSH"),
+    Refused(
+        "ca of ssh",
+        cluster(
+            git(repo="git@git.example.com:etl.git", credentialsSecretRef={"name": "g"}, ca={"secretKeyRef": {"name": "a", "key": "b"}})
+        ),
+        "spec.dags[0].git.ca",
+        "belongs to an https:// repository",
+    ),
+    Refused("ca of http", cluster(git(repo="http://git/a.git", ca=_CA)), "spec.dags[0].git.ca", "belongs to an https:// repository"),
+    Refused("ca of nothing", cluster(git(ca={})), "spec.dags[0].git.ca", "set exactly one of secretKeyRef, configMapKeyRef"),
+    Refused(
+        "submodules",
+        cluster(git(submodules="on")),
+        "spec.dags[0].git.submodules",
+        "must be 'Recursive', 'Shallow' or 'Off'",
+        'supported values: "Recursive", "Shallow", "Off"',
+    ),
+    Refused("another word for a period", cluster(git(period="once")), "spec.dags[0].git.period", "or Once"),
     Refused(
         "password in the URL",
         cluster(git(repo="https://user:secret@git.example.com/etl.git")),
         "spec.dags[0].git.repo",
-        "must not hold a user name or password: put them in a Secret and name it in credentialsSecretRef",
+        "must not hold a password, nor a user name but that of SSH: put them in a Secret and name it in credentialsSecretRef",
     ),
     Refused(
-        "token in the URL", cluster(git(repo="https://token@git.example.com/etl")), "spec.dags[0].git.repo", "must not hold a user name"
+        "token in the URL", cluster(git(repo="https://token@git.example.com/etl")), "spec.dags[0].git.repo", "must not hold a password"
     ),
     Refused("option as a ref", cluster(git(ref="--upload-pack=x")), "spec.dags[0].git.ref", "must be a branch, a tag or a commit"),
     Refused("space in a ref", cluster(git(ref="a b")), "spec.dags[0].git.ref", "must be a branch, a tag or a commit"),

@@ -75,9 +75,7 @@ def test_defaults_are_filled_in_to_the_last_leaf(server: Server) -> None:
     assert spec["scheduler"] == {"replicas": 1}
     assert spec["auth"] == {"fab": {"admin": {"enabled": True}}}
     assert spec["executors"] == ["KubernetesExecutor"]
-    assert spec["dags"] == [
-        {"name": "dags-folder", "git": {"repo": "https://git.example.com/etl.git", "ref": "HEAD", "period": "60s", "depth": 1}}
-    ]
+    assert spec["dags"] == [{"name": "dags-folder", "git": {"repo": "https://git.example.com/etl.git", "ref": "HEAD", "period": "60s"}}]
     assert spec["gitSync"]["image"]["repository"] == "registry.k8s.io/git-sync/git-sync"
 
 
@@ -147,7 +145,7 @@ def test_short_names_and_category(server: Server) -> None:
     ("path", "words"),
     [
         ("afc", "One Apache Airflow deployment"),
-        ("afc.spec.dags.git.period", "Time between two looks at the repository, from 1s to 24h. Default: 60s."),
+        ("afc.spec.dags.git.period", "Time between two looks at the repository, from 1s to 24h. Once: each pod"),
         ("afc.spec.scheduler.replicas", "Number of pods; 0 stops the component."),
         ("afc.spec.config.core.executor", "use spec.executors"),
         ("afb.spec.database.postgres.version", "Major version of PostgreSQL."),

@@ -84,7 +84,7 @@ def test_defaults() -> None:
     assert spec.auth.fab.admin.enabled
     source = spec.dags[0]
     assert source.git is not None
-    assert (source.name, source.git.ref, source.git.period, source.git.depth) == ("dags-folder", "HEAD", "60s", 1)
+    assert (source.name, source.git.ref, source.git.period, source.git.depth) == ("dags-folder", "HEAD", "60s", None)
     assert (spec.deletion_policy, spec.paused, spec.logs) == ("Retain", False, None)
 
 

@@ -1,5 +1,6 @@
 """The git-sync test double against the git server of the test bed: what the operator relies on in the real git-sync."""
 
+import base64
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 PROJECT = Path(__file__).resolve().parents[2]
 SECRET = "s3cret-of-the-repository"
@@ -49,6 +52,13 @@ def status_of(url: str) -> int:
         return 0
 
 
+def make_certificate(certificate: Path, key: Path) -> None:
+    """A certificate of 127.0.0.1 that is its own authority."""
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", *names]
+    subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+
+
 class Repository:
     """A served repository `dags.git` with one commit, and a clone to push from."""
 
@@ -58,13 +68,23 @@ class Repository:
         seed = directory / "seed" / "dags.git"
         seed.mkdir(parents=True)
         (seed / "dag.py").write_text("version = 1\n")
-        port = free_port()
+        library = seed.with_name("library.git")
+        library.mkdir()
+        (library / "helper.py").write_text("help = True\n")
+        port, tls_port = free_port(), free_port()
+        self.ca, key = directory / "ca.crt", directory / "tls.key"
+        make_certificate(self.ca, key)
+        self.tls_url = f"https://127.0.0.1:{tls_port}/dags.git"
         self.url = f"http://127.0.0.1:{port}/dags.git"
         environment = os.environ | {
             "GIT_ROOT": str(directory / "srv"),
             "GIT_SEED": str(seed.parent),
             "GIT_PORT": str(port),
             "GIT_PASSWORD_FILE": str(self.password_file),
+            "GIT_REPOS": "dags.git library.git",
+            "GIT_TLS_CERT_FILE": str(self.ca),
+            "GIT_TLS_KEY_FILE": str(key),
+            "GIT_TLS_PORT": str(tls_port),
         }
         self.process = subprocess.Popen([sys.executable, "-m", "devcluster.images.git_server"], cwd=PROJECT, env=environment)
         eventually(lambda: status_of(f"http://127.0.0.1:{port}/healthz") == 200)
@@ -90,6 +110,10 @@ class Repository:
     def commit(self) -> str:
         """The clone's commit."""
         return self.git("rev-parse", "HEAD")
+
+    def url_of(self, name: str) -> str:
+        """The URL of another repository of the server."""
+        return self.url.replace("dags.git", name)
 
 
 class Double:
@@ -315,9 +339,125 @@ def test_a_sync_that_takes_too_long_is_a_failure(start: Callable[..., Double]) -
     assert "context deadline exceeded" in double.lines()[-1]["error"]
 
 
+def test_a_force_push_is_followed(start: Callable[..., Double], repository: Repository) -> None:
+    repository.push("version = 'to be rewritten'\n")
+    double = start()
+    old = eventually(double.synced)
+    repository.git("commit", "--quiet", "--amend", "--message", "rewritten")
+    repository.git("push", "--quiet", "--force", repository._with_password(), "HEAD:main")
+    eventually(lambda: double.synced() == repository.commit() != old)
+
+
+def test_another_repository_takes_over_the_same_volume(start: Callable[..., Double], repository: Repository) -> None:
+    assert start(ONE_TIME="true").wait() == 0
+    double = start(ONE_TIME="true", REPO=repository.url_of("library.git"))
+    assert double.wait() == 0
+    assert [path.name for path in (double.root / "repo").iterdir() if path.suffix == ".py"] == ["helper.py"]
+
+
+@pytest.mark.parametrize(("submodules", "files"), [("recursive", ["helper.py"]), ("shallow", ["helper.py"]), ("off", [])])
+def test_submodules(start: Callable[..., Double], repository: Repository, submodules: str, files: list[str]) -> None:
+    url = repository.url_of("library.git")
+    library = repository.git("ls-remote", url.replace("//", f"//git:{SECRET}@"), "main").split()[0]
+    (repository.clone / ".gitmodules").write_text(f'[submodule "library"]\n\tpath = library\n\turl = {url}\n')
+    repository.git("checkout", "--quiet", "-B", f"with-{submodules}")
+    repository.git("update-index", "--add", "--cacheinfo", f"160000,{library},library")
+    repository.git("add", ".gitmodules")
+    repository.git("commit", "--quiet", "--message", "a library")
+    repository.git("push", "--quiet", repository._with_password(), f"HEAD:with-{submodules}")
+    repository.git("checkout", "--quiet", "--force", "main")
+    double = start(ONE_TIME="true", REF=f"with-{submodules}", SUBMODULES=submodules)
+    assert double.wait() == 0, double.text()
+    assert [path.name for path in (double.root / "repo" / "library").glob("*.py")] == files
+
+
+def test_a_private_authority_is_trusted_where_it_is_named(start: Callable[..., Double], repository: Repository) -> None:
+    refused = start(ONE_TIME="true", REPO=repository.tls_url)
+    assert refused.wait() == 1
+    assert "certificate" in refused.lines()[-1]["error"]
+    double = start(ONE_TIME="true", REPO=repository.tls_url, GIT_CONFIG=f"http.sslCAInfo:{repository.ca}")
+    assert double.wait() == 0
+    assert double.synced() == repository.commit()
+
+
+def test_ssh_is_given_the_key_and_checks_the_host(start: Callable[..., Double], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\necho "Host key verification failed." >&2\nexit 255\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+    files = {"SSH_KEY_FILE": "/etc/git-secret/ssh", "SSH_KNOWN_HOSTS": "true", "SSH_KNOWN_HOSTS_FILE": "/etc/git-known-hosts/known_hosts"}
+    double = start(REPO="ssh://git@git.example:2222/srv/dags.git", USERNAME="", PASSWORD_FILE="", ONE_TIME="true", **files)
+    assert double.wait() == 1
+    assert "Host key verification failed." in double.lines()[-1]["error"]
+    arguments = (tmp_path / "arguments").read_text()
+    for part in ("-i /etc/git-secret/ssh", "StrictHostKeyChecking=yes", "UserKnownHostsFile=/etc/git-known-hosts/known_hosts", "-p 2222"):
+        assert part in arguments
+
+
+class GitHub:
+    """The one answer of GitHub's API that an app asks for; it checks the signature."""
+
+    def __init__(self, directory: Path) -> None:
+        self.key = directory / "app.pem"
+        subprocess.run(["openssl", "genrsa", "-traditional", "-out", str(self.key), "2048"], check=True, capture_output=True)
+        key = serialization.load_pem_private_key(self.key.read_bytes(), None)
+        assert isinstance(key, rsa.RSAPrivateKey)
+        self.calls: list[tuple[str, str]] = []
+        github = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                text, _, signature = self.headers["Authorization"].removeprefix("Bearer ").rpartition(".")
+                key.public_key().verify(decoded(signature), text.encode(), padding.PKCS1v15(), hashes.SHA256())
+                github.calls.append((self.path, json.loads(decoded(text.split(".")[1]))["iss"]))
+                answer = json.dumps({"token": SECRET, "expires_at": "2099-01-01T00:00:00Z"}).encode()
+                self.send_response(201)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/api/v3/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def decoded(text: str) -> bytes:
+    """Base 64 of a token, which has no padding."""
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+@pytest.fixture
+def github(tmp_path: Path) -> Iterator[GitHub]:
+    """GitHub's API."""
+    api = GitHub(tmp_path)
+    yield api
+    api.server.shutdown()
+    api.server.server_close()
+
+
+@pytest.mark.parametrize(("variable", "identity"), [("GITHUB_APP_APPLICATION_ID", "123"), ("GITHUB_APP_CLIENT_ID", "Iv1.abc")])
+def test_a_github_app_fetches_a_token_and_uses_it(
+    start: Callable[..., Double], repository: Repository, github: GitHub, variable: str, identity: str
+) -> None:
+    app = {"GITHUB_APP_PRIVATE_KEY_FILE": str(github.key), "GITHUB_APP_INSTALLATION_ID": "77", "GITHUB_BASE_URL": github.url}
+    double = start(USERNAME="", PASSWORD_FILE="", MAX_FAILURES="1", **app, **{variable: identity})
+    # The server of the test bed knows one user; GitHub takes any name beside a token.
+    assert double.wait() == 1
+    assert "Authentication failed" in double.lines()[-1]["error"]
+    assert github.calls == [("/api/v3/app/installations/77/access_tokens", identity)]
+    assert SECRET not in double.text()
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
+        ({"GIT_CONFIG": "http.sslCAInfo"}, "must be a list of key:val"),
+        ({"GITHUB_APP_INSTALLATION_ID": "1"}, "needs a private key"),
+        ({"GITHUB_APP_PRIVATE_KEY_FILE": "/key", "GITHUB_APP_INSTALLATION_ID": "1"}, "must be specified when"),
         ({"REPO": ""}, "--repo must be specified"),
         ({"PERIOD": "5"}, "must be a duration"),
         ({"ONE_TIME": "yes"}, "must be a boolean"),

@@ -95,17 +95,30 @@ def _by_section(values: dict[tuple[str, str], Any]) -> Json:
     return made
 
 
-GIT = st.fixed_dictionaries(
-    {"repo": st.sampled_from(["https://git.example.com/a.git", "http://git:8080/dags.git"])},
-    optional={
-        "ref": st.sampled_from(["main", "HEAD", "v1"]),
-        "subPath": st.sampled_from(["dags", "a/b"]),
-        "period": st.sampled_from(["1s", "24h", "1m30s"]),
-        "depth": st.sampled_from([0, 1]),
-        "credentialsSecretRef": st.fixed_dictionaries({"name": WORD}),
-    },
+GIT_FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "ref": st.sampled_from(["main", "HEAD", "v1", "0" * 40]),
+    "subPath": st.sampled_from(["dags", "a/b"]),
+    "period": st.sampled_from(["1s", "24h", "1m30s", "Once"]),
+    "depth": st.sampled_from([0, 1]),
+    "submodules": st.sampled_from(["Recursive", "Shallow", "Off"]),
+}
+CREDENTIALS = st.fixed_dictionaries({"name": WORD})
+CA = st.sampled_from([{field: {"name": "ca", "key": "ca.crt"}} for field in ("secretKeyRef", "configMapKeyRef")])
+GIT = st.one_of(
+    st.fixed_dictionaries({"repo": st.just("http://git:8080/dags.git")}, optional={**GIT_FIELDS, "credentialsSecretRef": CREDENTIALS}),
+    st.fixed_dictionaries(
+        {"repo": st.just("https://git.example.com/a.git")}, optional={**GIT_FIELDS, "credentialsSecretRef": CREDENTIALS, "ca": CA}
+    ),
+    st.fixed_dictionaries(
+        {"repo": st.sampled_from(["ssh://git@git:2222/a.git", "git@git:a.git"]), "credentialsSecretRef": CREDENTIALS},
+        optional={**GIT_FIELDS, "knownHosts": st.sampled_from(["git ssh-ed25519 A", "a\nb\n"])},
+    ),
 )
-DAGS = st.lists(st.fixed_dictionaries({"git": GIT}, optional={"name": st.one_of(dns_label(40), st.just("x" * 40))}), max_size=1)
+DAGS = st.lists(
+    st.fixed_dictionaries({"git": GIT}, optional={"name": st.one_of(dns_label(40), st.just("x" * 40))}),
+    max_size=3,
+    unique_by=lambda entry: entry.get("name", "dags-folder"),
+)
 
 COMPONENT = optional(replicas=st.integers(0, 9), env=ENV, **POD_DEFAULTS)
 

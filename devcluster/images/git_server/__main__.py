@@ -1,7 +1,8 @@
-"""Git repositories over smart HTTP and SSH, with credentials that may change while it runs. For tests: no TLS, no limits.
+"""Git repositories over smart HTTP and SSH, with credentials that may change while it runs. For tests: no limits.
 
 Settings: GIT_REPOS (names, separated by spaces), GIT_USERNAME, GIT_PASSWORD or GIT_PASSWORD_FILE (read at each request; neither: open to
-all), GIT_AUTHORIZED_KEYS_FILE (switches SSH on), GIT_HOST_KEY_FILE, GIT_ROOT, GIT_SEED, GIT_PORT, GIT_SSH_PORT.
+all), GIT_AUTHORIZED_KEYS_FILE (switches SSH on), GIT_HOST_KEY_FILE, GIT_TLS_CERT_FILE and GIT_TLS_KEY_FILE (switch HTTPS on), GIT_ROOT,
+GIT_SEED, GIT_PORT, GIT_SSH_PORT, GIT_TLS_PORT.
 `/healthz` and `/host-key` answer without a password.
 """
 
@@ -10,9 +11,11 @@ import hmac
 import http.server
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -183,6 +186,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
+def start_tls(certificate: str) -> None:
+    """Serve the same over HTTPS, in threads of its own."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, os.environ["GIT_TLS_KEY_FILE"])
+    server = http.server.ThreadingHTTPServer(("", int(os.environ.get("GIT_TLS_PORT", "8443"))), Handler)
+    # The handshake comes with the first read, in the connection's own thread: a client that stays silent blocks nobody.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
 def main() -> int:
     """Make the repositories and serve them."""
     root = Path(os.environ.get("GIT_ROOT", "/srv/git"))
@@ -193,6 +206,8 @@ def main() -> int:
     Handler.root = root
     if authorized_keys := os.environ.get("GIT_AUTHORIZED_KEYS_FILE"):
         Handler.host_key = start_ssh(root, authorized_keys)
+    if certificate := os.environ.get("GIT_TLS_CERT_FILE"):
+        start_tls(certificate)
     server = http.server.ThreadingHTTPServer(("", int(os.environ.get("GIT_PORT", "8080"))), Handler)
     print(f"serving {root} on port {server.server_port}", file=sys.stderr, flush=True)
     server.serve_forever()

@@ -69,6 +69,12 @@ class Settings:
     ssh_key_file: str = "/etc/git-secret/ssh"
     ssh_known_hosts: bool = True
     ssh_known_hosts_file: str = "/etc/git-secret/known_hosts"
+    git_config: str = ""
+    github_base_url: str = "https://api.github.com/"
+    github_app_private_key_file: str = ""
+    github_app_client_id: str = ""
+    github_app_application_id: int = 0
+    github_app_installation_id: int = 0
     http_bind: str = ""
     webhook_url: str = ""
     webhook_method: str = "POST"
@@ -98,7 +104,34 @@ class Settings:
         if text:
             setattr(self, key, parsers[type(default)](text))
 
+    def git_options(self) -> dict[str, str]:
+        """Options of `git_config`, a list of KEY:VALUE with commas between; quotes and escapes are not understood here."""
+        if set(self.git_config) & set("\"'\\"):
+            raise ConfigError("this test double does not understand quotes and escapes in GITSYNC_GIT_CONFIG")
+        pairs = [part.strip().partition(":") for part in self.git_config.split(",") if part.strip()]
+        if any(not (key and value) for key, _, value in pairs):
+            raise ConfigError("invalid flag: --git-config must be a list of key:val")
+        return {key: value for key, _, value in pairs}
+
+    def _check_app(self) -> None:
+        named = bool(self.github_app_client_id), bool(self.github_app_application_id)
+        app = bool(self.github_app_private_key_file)
+        for wrong, sentence in (
+            (app and all(named), "invalid flag: only one of --github-app-application-id or --github-app-client-id may be specified"),
+            (
+                app and not any(named),
+                "invalid flag: an id of the app must be specified when --github-app-private-key-file is",
+            ),
+            (app and not self.github_app_installation_id, "invalid flag: --github-app-installation-id must be specified"),
+            (not app and (any(named) or self.github_app_installation_id), "invalid flag: a GitHub app needs a private key"),
+            (app and self.username, "invalid flag: --github-app-private-key-file may not be specified when --username is specified"),
+        ):
+            if wrong:
+                raise ConfigError(sentence)
+
     def _check(self) -> None:
+        self._check_app()
+        self.git_options()
         url = urllib.parse.urlsplit(self.repo)
         for wrong, sentence in (
             (not self.root, "required flag: --root must be specified"),

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from devcluster.images.git_sync.contract import Log, Settings, SyncError
+from devcluster.images.git_sync.github_app import App
 
 
 class Git:
@@ -32,7 +33,9 @@ class Git:
             "GIT_SSH_COMMAND": f"ssh {keys} {hosts}",
         }
         self.deadline = time.monotonic() + settings.sync_timeout
-        for key, value in {"gc.autoDetach": "false", "core.askPass": "true", "safe.directory": "*"}.items():
+        self._app = App(settings) if settings.github_app_private_key_file else None
+        own = {"gc.autoDetach": "false", "core.askPass": "true", "safe.directory": "*"}
+        for key, value in {**own, **settings.git_options()}.items():
             self("config", "--global", key, value)
         self._offer_credentials()
 
@@ -44,19 +47,21 @@ class Git:
             self._settings.password = urllib.parse.unquote(url.password or "")
             url = url._replace(netloc=url.netloc.rpartition("@")[2])
             self._settings.repo = url.geturl()
-        if self._settings.username:
+        if self._settings.username or self._app:
             helper = """!f() { test "$1" = get && printf 'username=%s\\npassword=%s\\n' "$DOUBLE_USERNAME" "$DOUBLE_PASSWORD"; }; f"""
             self("config", "--global", f"credential.{url.scheme}://{url.netloc}.helper", helper)
 
     def refresh_credentials(self) -> None:
         """Read the password again, so that a rotated Secret needs no restart."""
-        password = self._settings.password
+        username, password = self._settings.username, self._settings.password
+        if self._app:
+            username, password = "-", self._app.token()
         if self._settings.password_file:
             try:
                 password = Path(self._settings.password_file).read_text().rstrip("\n")
             except OSError as error:
                 raise SyncError(f"credential refresh failed: can't read password file: {error}") from None
-        self._environment |= {"DOUBLE_USERNAME": self._settings.username, "DOUBLE_PASSWORD": password}
+        self._environment |= {"DOUBLE_USERNAME": username, "DOUBLE_PASSWORD": password}
 
     def __call__(self, *arguments: str, cwd: Path | None = None) -> str:
         """Run git and return its output; SyncError holds git's own words."""

@@ -91,7 +91,9 @@ class AirflowClusterSpec(Model):
     env_from: Annotated[tuple[EnvFrom, ...], Field(max_length=32), Atomic()] = Field(
         default=(), description="Secrets and ConfigMaps whose keys become environment variables of every Airflow container."
     )
-    dags: DagSources = Field(default=(), description="Where the DAGs come from. In this version of the operator: one git repository.")
+    dags: DagSources = Field(
+        default=(), description="Where the DAGs come from. One entry may leave its name out: it is then Airflow's own bundle."
+    )
     scheduler: Scheduler = Field(default=Scheduler(), description="The schedulers.")
     dag_processor: DagProcessor = Field(default=DagProcessor(), description="The dag-processor.")
     api_server: ApiServer = Field(default=ApiServer(), description="The API server, with the user interface.")

@@ -2,30 +2,92 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from airflow_operator.api.cel import Cel, exactly_one, matches
-from airflow_operator.api.common import Duration, ListMap, Model, ObjectReference
+from airflow_operator.api.certificates import CertificateAuthority
+from airflow_operator.api.common import PERIOD, ListMap, Model, ObjectReference
 
 DAGS_FOLDER = "dags-folder"
 """Name of Airflow's own bundle: that of a `dags` entry without a name."""
+
+ONCE = "Once"
+"""The period of a repository that is fetched when a pod starts and never again."""
+
+DEFAULT_DEPTH = 1
+
+_HTTP = r"https?://[^\s/]+/?\S*"
+_SSH = r"ssh://([^\s/@]+@)?[^\s/@]+/\S+"
+_SCP = r"[^\s/:@]+@[^\s/:@]+:\S+"
+
+_REPO = (
+    matches(
+        rf"^({_HTTP}|{_SSH}|{_SCP})$",
+        "must be an https://, http:// or ssh:// URL, or USER@HOST:PATH for SSH: other kinds of repositories do not work",
+    ),
+    matches(
+        r"^[^@]*$|^[^/]*//[^/@]+/.*$|^(ssh://)?[^/:@]+@[^/@]+[/:].*$",
+        "must not hold a password, nor a user name but that of SSH: put them in a Secret and name it in credentialsSecretRef",
+    ),
+)
+
+
+def _is_git_period(value: str) -> bool:
+    return value == ONCE or (PERIOD.check is not None and PERIOD.check(value))
+
+
+_PERIOD = Cel(
+    rule=f"self == '{ONCE}' || ({PERIOD.rule})",
+    message="must be a duration from 1s to 24h, such as 30s or 5m, or Once",
+    check=_is_git_period,
+)
+
+
+def is_ssh(repo: str) -> bool:
+    """Whether a repository is reached over SSH."""
+    return repo.startswith("ssh://") or "://" not in repo
+
+
+def _when_ssh(rule: str) -> str:
+    return f"!(self.repo.startsWith('ssh://') || !self.repo.contains('://')) || {rule}"
+
+
+def _git_rules() -> tuple[Cel, ...]:
+    def rule(text: str, message: str, field: str, check: Any) -> Cel:
+        return Cel(rule=text, message=message, check=check, field_path=f".{field}")
+
+    return (
+        Cel(
+            rule=_when_ssh("has(self.credentialsSecretRef)"),
+            message="a repository over SSH needs credentialsSecretRef: a Secret of type kubernetes.io/ssh-auth with the private key",
+            check=lambda it: not is_ssh(it.repo) or it.credentials_secret_ref is not None,
+        ),
+        rule(
+            "!has(self.knownHosts) || self.repo.startsWith('ssh://') || !self.repo.contains('://')",
+            "belongs to a repository over SSH: for https:// use ca",
+            "knownHosts",
+            lambda it: it.known_hosts is None or is_ssh(it.repo),
+        ),
+        rule(
+            "!has(self.ca) || self.repo.startsWith('https://')",
+            "belongs to an https:// repository: for SSH use knownHosts",
+            "ca",
+            lambda it: it.ca is None or it.repo.startswith("https://"),
+        ),
+    )
 
 
 class Git(Model):
     """A git repository with DAGs, kept fresh by git-sync."""
 
-    repo: Annotated[
-        str,
-        Field(max_length=1024),
-        matches(r"^https?://[^\s/]+/?\S*$", "must be an https:// or http:// URL: other kinds of repositories do not work in this version"),
-        matches(
-            r"^[^@]*$|^[^/]*//[^/@]+/.*$", "must not hold a user name or password: put them in a Secret and name it in credentialsSecretRef"
-        ),
-    ] = Field(description="URL of the repository, https:// or http://.")
+    repo: Annotated[str, Field(max_length=1024), *_REPO] = Field(
+        description="The repository: an https://, http:// or ssh:// URL, or USER@HOST:PATH for SSH."
+    )
     ref: Annotated[str, Field(max_length=255), matches(r"^[^\s-]\S*$", "must be a branch, a tag or a commit")] = Field(
-        default="HEAD", description="Branch, tag or commit; HEAD is the default branch of the repository."
+        default="HEAD",
+        description="Branch, tag or commit (all 40 digits of it); HEAD is the default branch of the repository.",
     )
     sub_path: (
         Annotated[
@@ -40,13 +102,35 @@ class Git(Model):
         ]
         | None
     ) = Field(default=None, description="Folder of the DAGs within the repository; absent means its root.")
-    period: Duration = Field(default="60s", description="Time between two looks at the repository, from 1s to 24h.")
-    depth: Annotated[int, Field(ge=0, le=1000000)] = Field(default=1, description="Commits of history to fetch; 0 means all of it.")
+    period: Annotated[str, Field(max_length=32), _PERIOD] = Field(
+        default="60s",
+        description="Time between two looks at the repository, from 1s to 24h. Once: each pod fetches it when it starts and never again; "
+        "then let ref be a tag or a commit, or pods that start at different times see different DAGs.",
+    )
+    depth: Annotated[int, Field(ge=0, le=1000000)] | None = Field(
+        default=None, description="Commits of history to fetch; 0 means all of it, absent means 1."
+    )
+    submodules: Literal["Recursive", "Shallow", "Off"] | None = Field(
+        default=None,
+        description="Submodules to fetch: Recursive (also when absent) takes those of submodules too, Shallow the first level, Off none.",
+    )
     credentials_secret_ref: ObjectReference | None = Field(
         default=None,
-        description="Secret with the keys username and password, or with the key token alone. "
-        "A change of the Secret is used at the next look, without a restart.",
+        description="Secret to log in with. For https://: username and password, or token alone, or a GitHub App (githubAppID or "
+        "githubAppClientID, githubAppInstallationID, githubAppPrivateKey, and githubAppBaseURL for a server of your own). For SSH: "
+        "ssh-privatekey, and known_hosts unless the field knownHosts is set. A new password, token, private key or known_hosts is used at "
+        "the next look, without a restart.",
     )
+    known_hosts: Annotated[str, Field(min_length=1, max_length=16384)] | None = Field(
+        default=None,
+        description="Public keys of the SSH server, as lines of a known_hosts file (ssh-keyscan prints them: compare them with those that "
+        "the server's owner publishes). Absent: the key known_hosts of the Secret. A server with another key is not spoken to.",
+    )
+    ca: CertificateAuthority | None = Field(
+        default=None, description="Certificates that the server's certificate is checked with, in place of the public ones."
+    )
+
+    rules = _git_rules()
 
 
 class DagSource(Model):
@@ -60,5 +144,4 @@ class DagSource(Model):
     rules = (exactly_one("git"),)
 
 
-_ONE_SOURCE = Cel(rule="size(self) <= 1", message="one entry only in this version of the operator", check=lambda value: len(value) <= 1)
-DagSources = Annotated[tuple[DagSource, ...], Field(max_length=16), ListMap(), _ONE_SOURCE]
+DagSources = Annotated[tuple[DagSource, ...], Field(max_length=16), ListMap()]

@@ -9,6 +9,7 @@ from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import kind_of
 from airflow_operator.domain.manifest import dig, key_of
 from airflow_operator.kube.errors import ApiError, Forbidden, Invalid
+from airflow_operator.reconcile import dags
 from airflow_operator.reconcile.apply import Applied, Desired, apply, prove
 from airflow_operator.reconcile.build.git_sync import webhook_token
 from airflow_operator.reconcile.observe import observe
@@ -57,6 +58,8 @@ async def _reconcile(ctx: Context, seen: SeenCluster, namespace: str, name: str)
     made = status(cluster, step, applied, seen, admin.secret if admin else "")
     put_off = await report(ctx, seen.resource, made)
     if put_off.after is None:
+        for entry in dags.gone(cluster.spec, dig(seen.resource, "status", default={})):
+            await ctx.events.post(seen.resource, "Warning", "DagSourceRemoved", dags.farewell(entry))
         ctx.news.keep(namespace, name, {row["name"]: row["commit"] for row in made.get("dags", []) if "commit" in row})
     return soonest(step.look_again, put_off, LookAgain(RETRY_REFUSED if applied.refused else None))
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_operator.api import AirflowClusterSpec
+from airflow_operator.api.dags import DAGS_FOLDER, ONCE
 from airflow_operator.domain.manifest import Live, dig
 from airflow_operator.reconcile.types import Condition
 
@@ -16,16 +17,19 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 def synced(spec: AirflowClusterSpec, pods: Sequence[Live], commits: Mapping[str, str]) -> Condition | None:
     """DagsSynced; None where no DAGs come from git. `pods` are those of the dag-processor."""
-    if not spec.dags:
+    if not any(entry.git for entry in spec.dags):
         return None
     # A pod that is being replaced speaks of what was declared before.
     staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-    if words := next((words for pod in staying if (words := complaint(pod))), ""):
-        return Condition("DagsSynced", "False", "GitSyncFailed", f"git-sync: {words}")
-    missing = [entry.name for entry in spec.dags if entry.name not in commits]
-    if not missing:
+    if found := next((found for pod in staying if (found := _complaint(pod))), None):
+        whose = f" of {entry_of(found[0])}" if len(spec.dags) > 1 else ""
+        return Condition("DagsSynced", "False", "GitSyncFailed", f"git-sync{whose}: {found[1]}")
+    followed = [entry.name for entry in spec.dags if entry.git and entry.git.period != ONCE]
+    if not followed and _fetched(staying):
+        return Condition("DagsSynced", "True", "Synced", "Each pod fetched the DAGs when it started.")
+    if followed and all(name in commits for name in followed):
         return Condition("DagsSynced", "True", "Synced", "The DAGs are those of the commits in status.dags.")
-    if _syncing(staying):
+    if followed and _syncing(staying):
         return Condition("DagsSynced", "True", "Synced", "git-sync works; it has not reported the commit to the operator.")
     return Condition("DagsSynced", "False", "Syncing", "The repository has not been fetched yet.", waiting=True)
 
@@ -34,34 +38,72 @@ def table(spec: AirflowClusterSpec, commits: Mapping[str, str]) -> list[dict[str
     """status.dags: each entry with what it follows and the commit that was synced last."""
     made = []
     for entry in spec.dags:
-        row = {"name": entry.name, "ref": entry.git.ref if entry.git else None, "commit": commits.get(entry.name)}
+        follows = {"repo": entry.git.repo, "ref": entry.git.ref} if entry.git else {}
+        row = {"name": entry.name, **follows, "commit": commits.get(entry.name)}
         made.append({key: value for key, value in row.items() if value})
     return made
 
 
 def known_commits(spec: AirflowClusterSpec, seen: Mapping[str, str], last_status: Live) -> dict[str, str]:
-    """What was reported to this process, over what an earlier one wrote down of the same ref: git-sync speaks of each commit once."""
-    refs = {entry.name: entry.git.ref for entry in spec.dags if entry.git}
-    rows = [row for row in dig(last_status, "dags", default=[]) if row.get("commit") and row.get("ref") == refs.get(row["name"])]
-    return {**{row["name"]: row["commit"] for row in rows}, **seen}
+    """What was reported to this process, over what an earlier one wrote down of the same repository and ref.
+
+    git-sync speaks of each commit once.
+    """
+    follows = {entry.name: (entry.git.repo, entry.git.ref) for entry in spec.dags if entry.git}
+    rows = [row for row in dig(last_status, "dags", default=[]) if row.get("commit")]
+    same = [row for row in rows if (row.get("repo"), row.get("ref")) == follows.get(row["name"])]
+    return {**{row["name"]: row["commit"] for row in same}, **seen}
 
 
-def _syncing(pods: Sequence[Live]) -> bool:
-    """Whether a git-sync sidecar passed its startup probe, which it does after its first sync."""
-    return any(
-        status["name"].startswith("git-sync") and status.get("started")
-        for pod in pods
-        for status in dig(pod, "status", "containerStatuses", default=[])
+def gone(spec: AirflowClusterSpec, last_status: Live) -> list[str]:
+    """Entries that the last status names and the spec does not: removed, or renamed."""
+    kept = {entry.name for entry in spec.dags}
+    return [row["name"] for row in dig(last_status, "dags", default=[]) if row["name"] not in kept]
+
+
+def farewell(name: str) -> str:
+    """What a person should know of an entry that is gone."""
+    return (
+        f"spec.dags no longer has an entry {name}: its DAGs are not scheduled any more. Their runs stay in the database and show again "
+        f"where an entry of that name does; under another name the same DAGs begin without history of their source."
     )
 
 
 def complaint(pod: Live) -> str:
     """What git-sync says in this pod; empty where it works."""
+    found = _complaint(pod)
+    return found[1] if found else ""
+
+
+def entry_of(container: str) -> str:
+    """The entry that a git-sync container works for."""
+    for stem in ("git-sync-init", "git-sync-of"):
+        if container.startswith(f"{stem}-"):
+            return container.removeprefix(f"{stem}-")
+    return DAGS_FOLDER
+
+
+def _syncing(pods: Sequence[Live]) -> bool:
+    """Whether the git-sync sidecars of a pod passed their startup probes, which they do after their first sync."""
+    return any(all(status.get("started") for status in found) for pod in pods if (found := _ours(pod, "containerStatuses")))
+
+
+def _fetched(pods: Sequence[Live]) -> bool:
+    """Whether the first syncs of a pod ended well."""
+    return any(all(status.get("ready") for status in found) for pod in pods if (found := _ours(pod, "initContainerStatuses")))
+
+
+def _ours(pod: Live, field: str) -> list[Live]:
+    return [status for status in dig(pod, "status", field, default=[]) if status["name"].startswith("git-sync")]
+
+
+def _complaint(pod: Live) -> tuple[str, str] | None:
+    """(container, words) of the first git-sync that fails."""
     for field, back in (("initContainerStatuses", "ready"), ("containerStatuses", "started")):
-        for status in dig(pod, "status", field, default=[]):
-            if status["name"].startswith("git-sync") and (words := _failure(status, back)):
-                return words
-    return ""
+        for status in _ours(pod, field):
+            if words := _failure(status, back):
+                return status["name"], words
+    return None
 
 
 def _failure(status: Live, back: str) -> str:

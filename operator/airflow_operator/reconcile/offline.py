@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from airflow_operator.airflow.releases import release_of
 from airflow_operator.api import AirflowBaseSpec, parse_base, parse_cluster
 from airflow_operator.domain import names
-from airflow_operator.domain.manifest import Live, Manifest
+from airflow_operator.domain.manifest import Live, Manifest, dig
 from airflow_operator.reconcile import keys, plan, references
 from airflow_operator.reconcile.base_access import POSTGRES_PORT, BaseAccess
 from airflow_operator.reconcile.build import jobs, postgres
 from airflow_operator.reconcile.keys import Keys
+from airflow_operator.reconcile.references import Reference
 from airflow_operator.reconcile.types import Platform
 from airflow_operator.reconcile.validate import ValidatedCluster
 
@@ -37,12 +39,14 @@ def render(documents: Iterable[Any]) -> list[Manifest]:
     """The manifests of every AirflowBase and AirflowCluster among the documents; InvalidSpec where one of them is wrong."""
     found = [document for document in documents if isinstance(document, dict)]
     bases = {parse_base(document).metadata.name: document for document in found if document.get("kind") == "AirflowBase"}
+    data = [item for item in found if item.get("kind") in ("Secret", "ConfigMap") and dig(item, "metadata", "name")]
+    given = {(item["kind"], item["metadata"]["name"]): _keys_of(item) for item in data}
     made: list[Manifest] = []
     for base in bases.values():
         made += _of_base(base)
     for document in found:
         if document.get("kind") == "AirflowCluster":
-            made += _of_cluster(document, bases)
+            made += _of_cluster(document, bases, given)
     return made
 
 
@@ -51,8 +55,8 @@ def _of_base(document: Live) -> list[Manifest]:
     return postgres.postgres(meta["name"], meta.get("namespace", "default"), UID, parse_base(document).spec)
 
 
-def _of_cluster(document: dict[str, Any], bases: dict[str, dict[str, Any]]) -> list[Manifest]:
-    cluster = cluster_of(document, bases)
+def _of_cluster(document: dict[str, Any], bases: dict[str, dict[str, Any]], given: Mapping[tuple[str, str], Live]) -> list[Manifest]:
+    cluster = cluster_of(document, bases, given)
     wanted = [*plan.prerequisites(cluster, STAND_IN), jobs.provision(cluster, STAND_IN)]
     wanted += [jobs.check(cluster, "1/1"), jobs.migrate(cluster, "1/1", UID, '"Empty"')]
     admin = cluster.spec.auth.fab.admin if cluster.spec.auth.fab else None
@@ -61,8 +65,10 @@ def _of_cluster(document: dict[str, Any], bases: dict[str, dict[str, Any]]) -> l
     return [*wanted, *plan.components(cluster, STAND_IN)]
 
 
-def cluster_of(document: dict[str, Any], bases: dict[str, dict[str, Any]]) -> ValidatedCluster:
-    """A cluster as it is built where its base and everything that it refers to exist."""
+def cluster_of(
+    document: dict[str, Any], bases: dict[str, dict[str, Any]], given: Mapping[tuple[str, str], Live] = MappingProxyType({})
+) -> ValidatedCluster:
+    """A cluster as it is built where its base and everything that it refers to exist; `given` are Secrets and ConfigMaps beside it."""
     spec = parse_cluster(document).spec
     meta = document["metadata"]
     namespace = meta.get("namespace", "default")
@@ -71,9 +77,16 @@ def cluster_of(document: dict[str, Any], bases: dict[str, dict[str, Any]]) -> Va
     access = BaseAccess(
         name, namespace, True, "", f"{names.postgres(name)}.{namespace}.svc", POSTGRES_PORT, names.postgres(name), UID, base_spec
     )
-    found = {(item.kind, item.name): _stand_in(item.kind, item.name) for item in references.of_spec(spec)}
+    found = {(item.kind, item.name): given.get((item.kind, item.name)) or _stand_in(item) for item in references.of_spec(spec)}
     return ValidatedCluster(meta["name"], namespace, UID, UID, spec, release_of(spec.version), access, PLATFORM, found)
 
 
-def _stand_in(kind: str, name: str) -> Live:
-    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "data": {"username": "", "password": ""}}
+def _keys_of(document: Live) -> Live:
+    """A Secret or ConfigMap of the documents, by the names of its keys: a render shows no value."""
+    found = {**document.get("data", {}), **document.get("stringData", {})}
+    return {"apiVersion": "v1", "kind": document["kind"], "metadata": document["metadata"], "data": dict.fromkeys(found, "")}
+
+
+def _stand_in(item: Reference) -> Live:
+    data = dict.fromkeys(("username", "password", "ssh-privatekey", "known_hosts"), "")
+    return {"apiVersion": "v1", "kind": item.kind, "metadata": {"name": item.name}, "data": data}

@@ -9,7 +9,7 @@ from airflow_operator.domain import labels, names
 from airflow_operator.domain.kinds import CHILD_KINDS
 from airflow_operator.domain.manifest import Live, Manifest, ObjectKey, dig, key_of
 from airflow_operator.reconcile import evidence, rollout, schema
-from airflow_operator.reconcile.build import config, jobs, rbac, secrets, services, storage, task_pods
+from airflow_operator.reconcile.build import config, git_sync, jobs, rbac, secrets, services, storage, task_pods
 from airflow_operator.reconcile.build.components import COMPONENTS
 from airflow_operator.reconcile.evidence import Evidence
 from airflow_operator.reconcile.keys import Keys
@@ -71,7 +71,7 @@ def components(cluster: ValidatedCluster, keys: Keys) -> list[Manifest]:
 
 def prerequisites(cluster: ValidatedCluster, keys: Keys) -> list[Manifest]:
     """All that the workloads and Jobs refer to."""
-    claim = storage.logs_claim(cluster)
+    claim, hosts = storage.logs_claim(cluster), git_sync.known_hosts(cluster)
     return [
         *rbac.service_accounts(cluster),
         *rbac.role_bindings(cluster),
@@ -81,6 +81,7 @@ def prerequisites(cluster: ValidatedCluster, keys: Keys) -> list[Manifest]:
         config.probes(cluster),
         jobs.scripts(cluster),
         task_pods.template_config_map(cluster),
+        *([hosts] if hosts else []),
         *([claim] if claim else []),
         services.api_server(cluster),
         services.triggerer(cluster),
@@ -238,4 +239,7 @@ def _in_use(seen: SeenCluster) -> set[ObjectKey]:
     pods = [pod for pod in seen.pods if dig(pod, "status", "phase") not in ("Succeeded", "Failed")]
     specs = [*(dig(maker, "spec", "template", "spec") for maker in makers), *(pod.get("spec") for pod in pods)]
     used = {dig(volume, "configMap", "name") for spec in specs for volume in dig(spec, "volumes", default=[])}
-    return {key_of(child) for child in seen.children if child["kind"] == "ConfigMap" and child["metadata"]["name"] in used}
+    maps = {child["metadata"]["name"]: child for child in seen.children if child["kind"] == "ConfigMap"}
+    # The pod template of tasks is text, and names others.
+    texts = [text for name in used & set(maps) for text in dig(maps[name], "data", default={}).values()]
+    return {key_of(child) for name, child in maps.items() if name in used or any(name in text for text in texts)}

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_operator.api import AirflowClusterSpec
-
-GIT_TOKEN = "token"
-GIT_PASSWORD = "password"
-GIT_USERNAME = "username"
+from airflow_operator.api.dags import DagSource
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,16 @@ def of_environment(env: Iterable[Any], field: str) -> Iterator[Reference]:
 def _of_dags(spec: AirflowClusterSpec) -> Iterator[Reference]:
     for entry in spec.dags:
         if entry.git and entry.git.credentials_secret_ref:
-            yield Reference(f"spec.dags[{entry.name}].git.credentialsSecretRef", "Secret", entry.git.credentials_secret_ref.name)
+            yield Reference(credentials_field(entry), "Secret", entry.git.credentials_secret_ref.name)
+        ca = entry.git.ca if entry.git else None
+        for kind, ref in (("Secret", ca.secret_key_ref), ("ConfigMap", ca.config_map_key_ref)) if ca else ():
+            if ref is not None:
+                yield Reference(f"spec.dags[{entry.name}].git.ca", kind, ref.name, ref.key)
+
+
+def credentials_field(entry: DagSource) -> str:
+    """How messages call the field with an entry's credentials."""
+    return f"spec.dags[{entry.name}].git.credentialsSecretRef"
 
 
 def _of_auth(spec: AirflowClusterSpec) -> Iterator[Reference]:

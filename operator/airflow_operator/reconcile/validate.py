@@ -90,6 +90,10 @@ def validate(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
         raise Waiting("BaseTerminating", f"AirflowBase {cluster.base.name} is being deleted.")
     for reference in references.of_spec(cluster.spec):
         _require(reference, seen.references)
+    for entry in cluster.spec.dags:
+        if entry.git and entry.git.credentials_secret_ref:
+            secret = cluster.references["Secret", entry.git.credentials_secret_ref.name]
+            git_credentials.require(references.credentials_field(entry), entry.git, secret)
     _refuse_owned_variables(cluster.spec, seen.references)
     _refuse_lost_lines(cluster.spec)
     return cluster
@@ -123,8 +127,6 @@ def _require(reference: Reference, found: Mapping[tuple[str, str], Live | None])
     if reference.key and reference.key not in {**dig(live, "data", default={}), **dig(live, "binaryData", default={})}:
         message = f"{reference.field} names the key {reference.key} of {reference.kind} {reference.name}, which has no such key."
         raise Waiting("KeyNotFound", message)
-    if reference.field.endswith("git.credentialsSecretRef"):
-        git_credentials.require(reference, live)
 
 
 def _refuse_lost_lines(spec: AirflowClusterSpec) -> None:

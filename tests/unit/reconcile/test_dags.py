@@ -145,17 +145,56 @@ def test_long_words_are_cut():
     assert len(synced(sidecar(terminated(log_line("x" * 5000)))).message) < 700
 
 
+REPO = GIT["git"]["repo"]
+
+
 def test_the_table_shows_what_is_followed_and_what_was_synced():
-    assert dags.table(SPEC, {}) == [{"name": "dags-folder", "ref": "main"}]
-    assert dags.table(SPEC, {"dags-folder": "abc"}) == [{"name": "dags-folder", "ref": "main", "commit": "abc"}]
+    row = {"name": "dags-folder", "repo": REPO, "ref": "main"}
+    assert dags.table(SPEC, {}) == [row]
+    assert dags.table(SPEC, {"dags-folder": "abc"}) == [{**row, "commit": "abc"}]
+
+
+def row(**changes):
+    return {"dags": [{"name": "dags-folder", "repo": REPO, "ref": "main", "commit": "old", **changes}, {"name": "other"}]}
 
 
 def test_a_commit_is_remembered_by_the_status_and_news_replace_it():
-    last = {"dags": [{"name": "dags-folder", "ref": "main", "commit": "old"}, {"name": "other"}]}
-    assert dags.known_commits(SPEC, {}, last) == {"dags-folder": "old"}
-    assert dags.known_commits(SPEC, {"dags-folder": "new"}, last) == {"dags-folder": "new"}
+    assert dags.known_commits(SPEC, {}, row()) == {"dags-folder": "old"}
+    assert dags.known_commits(SPEC, {"dags-folder": "new"}, row()) == {"dags-folder": "new"}
 
 
-def test_a_commit_of_another_ref_is_forgotten():
-    last = {"dags": [{"name": "dags-folder", "ref": "release", "commit": "old"}]}
-    assert dags.known_commits(SPEC, {}, last) == {}
+@pytest.mark.parametrize("change", [{"ref": "release"}, {"repo": "https://git.example.com/other.git"}])
+def test_a_commit_of_another_ref_or_repository_is_forgotten(change):
+    assert dags.known_commits(SPEC, {}, row(**change)) == {}
+
+
+def test_an_entry_that_is_gone_is_told_of():
+    assert dags.gone(SPEC, row()) == ["other"]
+    assert dags.gone(SPEC, {}) == []
+    assert "etl" in dags.farewell("etl")
+
+
+TWO = factory.cluster(dags=[GIT, {"name": "etl", **GIT}]).spec
+
+
+@pytest.mark.parametrize(("container", "entry"), [("git-sync", "dags-folder"), ("git-sync-of-etl", "etl")])
+def test_of_several_entries_the_one_that_fails_is_named(container, entry):
+    pod = factory.pod("dag-processor", "", {**sidecar(terminated(log_line(NO_REF))), "name": container})
+    assert dags.synced(TWO, [pod], {}).message == f"git-sync of {entry}: {NO_REF}"
+
+
+def test_all_entries_must_be_synced():
+    started = sidecar(RUNNING, started=True, ready=True)
+    beginning = {**sidecar(RUNNING), "name": "git-sync-of-etl"}
+    pod = factory.pod("dag-processor", "", started, beginning)
+    assert dags.synced(TWO, [pod], {"dags-folder": "abc"}).reason == "Syncing"
+    assert dags.synced(TWO, [pod], {"dags-folder": "abc", "etl": "def"}).status == "True"
+
+
+def test_what_is_fetched_once_is_synced_when_the_first_sync_ended_well():
+    spec = factory.cluster(dags=[{"git": {**GIT["git"], "period": "Once"}}]).spec
+    init = {"name": "git-sync-init", "state": terminated("", 0), "ready": True}
+    pod = factory.pod("dag-processor", "", init=[init])
+    assert dags.synced(spec, [pod], {}).status == "True"
+    running = factory.pod("dag-processor", "", init=[{**init, "state": RUNNING, "ready": False}])
+    assert dags.synced(spec, [running], {}).reason == "Syncing"

@@ -137,9 +137,9 @@ def test_logs_that_go_with_their_pods_are_said_and_are_no_fault():
 
 def test_the_synced_commit_is_shown_and_remembered():
     made, found = told(dags=GIT, commits={"dags-folder": "abc"})
-    assert made["dags"] == [{"name": "dags-folder", "ref": "main", "commit": "abc"}]
+    assert made["dags"] == [{"name": "dags-folder", "repo": "https://git.example.com/a.git", "ref": "main", "commit": "abc"}]
     assert found["DagsSynced"].status == "True"
-    last = {"dags": [{"name": "dags-folder", "ref": "main", "commit": "abc"}]}
+    last = {"dags": made["dags"]}
     assert told(dags=GIT, last=last)[0]["dags"] == made["dags"]
     assert "dags" not in told()[0]
 

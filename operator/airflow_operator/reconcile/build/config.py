@@ -6,6 +6,7 @@ import json
 
 from airflow_operator.airflow import config as airflow_config
 from airflow_operator.airflow.config import Config
+from airflow_operator.api.dags import ONCE
 from airflow_operator.domain import names
 from airflow_operator.domain.durations import seconds
 from airflow_operator.domain.manifest import Manifest
@@ -26,7 +27,7 @@ PROBE_FILE = "heartbeat.py"
 
 def airflow_cfg(cluster: ValidatedCluster) -> Manifest:
     """airflow.cfg: the operator's defaults, what the user sets, and last what the operator owns. Nothing secret."""
-    periods = [seconds(entry.git.period) for entry in cluster.spec.dags if entry.git]
+    periods = [seconds(entry.git.period) for entry in cluster.spec.dags if entry.git and entry.git.period != ONCE]
     merged = airflow_config.merge(airflow_config.defaults(min(periods, default=None)), cluster.spec.config, owned(cluster))
     return meta.config_map(cluster, "config", {CONFIG_FILE: airflow_config.render(merged)})
 

@@ -121,8 +121,5 @@ def _checksum(cluster: ValidatedCluster, keys: Keys, facts: Component, settings:
     wanted = [reference for reference in references.of_spec(cluster.spec) if reference.field.startswith(("spec.env[", "spec.envFrom["))]
     wanted += references.of_environment(settings.env, facts.name)
     if facts.reads_dags:
-        for entry in cluster.spec.dags:
-            ref = entry.git.credentials_secret_ref if entry.git else None
-            username = git_sync.username_reference(cluster, ref.name) if ref else None
-            wanted += [username] if username else []
+        wanted += git_sync.started_with(cluster)
     return keys.checksum([dict(keys.data), cluster.base.host, cluster.referenced_data(wanted)])
