@@ -75,7 +75,9 @@ def test_defaults_are_filled_in_to_the_last_leaf(server: Server) -> None:
     assert spec["scheduler"] == {"replicas": 1}
     assert spec["auth"] == {"fab": {"admin": {"enabled": True}}}
     assert spec["executors"] == ["KubernetesExecutor"]
-    assert spec["dags"] == [{"name": "dags-folder", "git": {"repo": "https://git.example.com/etl.git", "ref": "HEAD", "period": "60s"}}]
+    assert spec["dags"] == [
+        {"name": "dags-folder", "git": {"repo": "https://git.example.com/etl.git", "ref": "HEAD", "period": "60s", "delivery": "Sidecar"}}
+    ]
     assert spec["gitSync"]["image"]["repository"] == "registry.k8s.io/git-sync/git-sync"
 
 

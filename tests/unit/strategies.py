@@ -114,12 +114,26 @@ GIT = st.one_of(
         optional={**GIT_FIELDS, "knownHosts": st.sampled_from(["git ssh-ed25519 A", "a\nb\n"])},
     ),
 )
+BUNDLE = st.one_of(
+    st.fixed_dictionaries(
+        {"repo": st.just("https://git.example.com/b.git"), "delivery": st.just("Bundle")},
+        optional={"subPath": st.just("dags"), "credentialsSecretRef": CREDENTIALS, "submodules": st.just("Off")},
+    ),
+    st.fixed_dictionaries(
+        {"repo": st.just("git@git:b.git"), "delivery": st.just("Bundle"), "credentialsSecretRef": CREDENTIALS},
+        optional={"knownHosts": st.just("git ssh-ed25519 A")},
+    ),
+)
+SOURCE = st.one_of(
+    st.fixed_dictionaries({"git": st.one_of(GIT, BUNDLE)}),
+    st.fixed_dictionaries({"volume": st.fixed_dictionaries({"claimName": WORD}, optional={"subPath": st.just("etl")})}),
+    st.just({"image": {"path": "/opt/airflow/dags"}}),
+)
 DAGS = st.lists(
-    st.fixed_dictionaries({"git": GIT}, optional={"name": st.one_of(dns_label(40), st.just("x" * 40))}),
+    st.tuples(SOURCE, optional(name=st.one_of(dns_label(40), st.just("x" * 40)))).map(lambda parts: {**parts[0], **parts[1]}),
     max_size=3,
     unique_by=lambda entry: entry.get("name", "dags-folder"),
 )
-
 COMPONENT = optional(replicas=st.integers(0, 9), env=ENV, **POD_DEFAULTS)
 
 POD_TEMPLATE = optional(

@@ -57,7 +57,11 @@ _SET = "is set by the operator: "
 
 OWNED: tuple[Owned, ...] = (
     Owned(_SET + "use spec.executors", {"core": ("executor",)}),
-    Owned(_SET + "use spec.dags", {"core": ("dags_folder",), "dag_processor": ("dag_bundle_config_list",)}),
+    Owned(
+        _SET + "use spec.dags",
+        {"core": ("dags_folder",), "dag_processor": ("dag_bundle_config_list",)},
+        variables=("AIRFLOW_CONN_AIRFLOW_OPERATOR_DAGS_[A-Z0-9_]*",),
+    ),
     Owned(_SET + "use spec.taskPods.podTemplate", {"kubernetes_executor": ("pod_template_file",)}),
     Owned(_SET + "use spec.image", {"kubernetes_executor": ("worker_container_repository", "worker_container_tag")}),
     Owned(_SET + "use spec.auth", {"core": ("auth_manager",)}),

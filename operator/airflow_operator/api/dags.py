@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from airflow_operator.api.cel import Cel, exactly_one, matches
 from airflow_operator.api.certificates import CertificateAuthority
-from airflow_operator.api.common import PERIOD, ListMap, Model, ObjectReference
+from airflow_operator.api.common import PERIOD, ListMap, Model, ObjectName, ObjectReference
 
 DAGS_FOLDER = "dags-folder"
 """Name of Airflow's own bundle: that of a `dags` entry without a name."""
@@ -45,6 +46,19 @@ _PERIOD = Cel(
 )
 
 
+_STAYS = Cel(
+    rule="!self.split('/').exists(part, part == '..')",
+    message="must stay within it: leave out ..",
+    check=lambda value: ".." not in value.split("/"),
+)
+SubPath = Annotated[
+    str,
+    Field(max_length=1024),
+    matches(r"^[^/\s][^\s]*$", "must be a path below the root, without a slash at its start and without spaces"),
+    _STAYS,
+]
+
+
 def is_ssh(repo: str) -> bool:
     """Whether a repository is reached over SSH."""
     return repo.startswith("ssh://") or "://" not in repo
@@ -52,6 +66,24 @@ def is_ssh(repo: str) -> bool:
 
 def _when_ssh(rule: str) -> str:
     return f"!(self.repo.startsWith('ssh://') || !self.repo.contains('://')) || {rule}"
+
+
+_BUNDLE: tuple[tuple[str, str, str, Callable[[Any], bool]], ...] = (
+    ("!has(self.depth)", "cannot be chosen", "depth", lambda it: not _bundled(it) or it.depth is None),
+    (
+        "!has(self.submodules) || self.submodules == 'Off'",
+        "must be Off",
+        "submodules",
+        lambda it: not _bundled(it) or it.submodules in (None, "Off"),
+    ),
+    ("!has(self.ca)", "is not used", "ca", lambda it: not _bundled(it) or it.ca is None),
+    (f"self.period != '{ONCE}'", "cannot be Once", "period", lambda it: not _bundled(it) or it.period != ONCE),
+)
+"""What GitDagBundle cannot honour: rule, sentence, field, check."""
+
+
+def _bundled(git: Any) -> bool:
+    return bool(git.delivery == "Bundle")
 
 
 def _git_rules() -> tuple[Cel, ...]:
@@ -76,6 +108,15 @@ def _git_rules() -> tuple[Cel, ...]:
             "ca",
             lambda it: it.ca is None or it.repo.startswith("https://"),
         ),
+        *(
+            rule(
+                f"self.delivery != 'Bundle' || {holds}",
+                f"{sentence} with delivery: Bundle, where Airflow fetches the repository itself: leave it out, or use delivery: Sidecar",
+                field,
+                check,
+            )
+            for holds, sentence, field, check in _BUNDLE
+        ),
     )
 
 
@@ -89,19 +130,7 @@ class Git(Model):
         default="HEAD",
         description="Branch, tag or commit (all 40 digits of it); HEAD is the default branch of the repository.",
     )
-    sub_path: (
-        Annotated[
-            str,
-            Field(max_length=1024),
-            matches(r"^[^/\s][^\s]*$", "must be a path within the repository, without a slash at its start and without spaces"),
-            Cel(
-                rule="!self.split('/').exists(part, part == '..')",
-                message="must stay within the repository: leave out ..",
-                check=lambda value: ".." not in value.split("/"),
-            ),
-        ]
-        | None
-    ) = Field(default=None, description="Folder of the DAGs within the repository; absent means its root.")
+    sub_path: SubPath | None = Field(default=None, description="Folder of the DAGs within the repository; absent means its root.")
     period: Annotated[str, Field(max_length=32), _PERIOD] = Field(
         default="60s",
         description="Time between two looks at the repository, from 1s to 24h. Once: each pod fetches it when it starts and never again; "
@@ -130,7 +159,32 @@ class Git(Model):
         default=None, description="Certificates that the server's certificate is checked with, in place of the public ones."
     )
 
+    delivery: Literal["Sidecar", "Bundle"] = Field(
+        default="Sidecar",
+        description="Sidecar: git-sync fetches the repository beside Airflow, and all tasks run the newest commit. Bundle: Airflow 3 "
+        "fetches it itself, in every pod that needs it, and a run keeps the commit that it began with, also when it is repeated. The image "
+        "must hold apache-airflow-providers-git and git; user name and password are then in the environment of tasks.",
+    )
+
     rules = _git_rules()
+
+
+class DagVolume(Model):
+    """DAGs on a volume that something else fills."""
+
+    claim_name: ObjectName = Field(
+        description="PersistentVolumeClaim in the same namespace. Every pod that reads DAGs, task pods included, mounts it read-only, so "
+        "on several nodes it must be ReadWriteMany or ReadOnlyMany."
+    )
+    sub_path: SubPath | None = Field(default=None, description="Folder of the DAGs on the volume; absent means its root.")
+
+
+class DagImage(Model):
+    """DAGs that lie in the image of Airflow."""
+
+    path: Annotated[
+        str, Field(max_length=1024), matches(r"^/[^\s]*$", "must be an absolute path in the image, such as /opt/airflow/dags"), _STAYS
+    ] = Field(description="Folder of the DAGs in spec.image.")
 
 
 class DagSource(Model):
@@ -140,8 +194,10 @@ class DagSource(Model):
         default=DAGS_FOLDER, description="Name of the DAG bundle in Airflow. Left out, it is Airflow's own bundle."
     )
     git: Git | None = Field(default=None, description="A git repository.")
+    volume: DagVolume | None = Field(default=None, description="A volume that something else fills.")
+    image: DagImage | None = Field(default=None, description="A folder of the image of Airflow.")
 
-    rules = (exactly_one("git"),)
+    rules = (exactly_one("git", "volume", "image"),)
 
 
 DagSources = Annotated[tuple[DagSource, ...], Field(max_length=16), ListMap()]

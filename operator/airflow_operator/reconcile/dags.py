@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_operator.api import AirflowClusterSpec
-from airflow_operator.api.dags import DAGS_FOLDER, ONCE
+from airflow_operator.api.dags import DAGS_FOLDER, ONCE, DagSource
 from airflow_operator.domain.manifest import Live, dig
 from airflow_operator.reconcile.types import Condition
 
@@ -17,14 +17,14 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 def synced(spec: AirflowClusterSpec, pods: Sequence[Live], commits: Mapping[str, str]) -> Condition | None:
     """DagsSynced; None where no DAGs come from git. `pods` are those of the dag-processor."""
-    if not any(entry.git for entry in spec.dags):
+    if not _synced(spec):
         return None
     # A pod that is being replaced speaks of what was declared before.
     staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
     if found := next((found for pod in staying if (found := _complaint(pod))), None):
-        whose = f" of {entry_of(found[0])}" if len(spec.dags) > 1 else ""
+        whose = f" of {entry_of(found[0])}" if len(_synced(spec)) > 1 else ""
         return Condition("DagsSynced", "False", "GitSyncFailed", f"git-sync{whose}: {found[1]}")
-    followed = [entry.name for entry in spec.dags if entry.git and entry.git.period != ONCE]
+    followed = [entry.name for entry in _synced(spec) if entry.git and entry.git.period != ONCE]
     if not followed and _fetched(staying):
         return Condition("DagsSynced", "True", "Synced", "Each pod fetched the DAGs when it started.")
     if followed and all(name in commits for name in followed):
@@ -81,6 +81,11 @@ def entry_of(container: str) -> str:
         if container.startswith(f"{stem}-"):
             return container.removeprefix(f"{stem}-")
     return DAGS_FOLDER
+
+
+def _synced(spec: AirflowClusterSpec) -> list[DagSource]:
+    """The entries that git-sync fetches."""
+    return [entry for entry in spec.dags if entry.git and entry.git.delivery == "Sidecar"]
 
 
 def _syncing(pods: Sequence[Live]) -> bool:

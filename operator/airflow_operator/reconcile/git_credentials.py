@@ -70,6 +70,8 @@ def require(field: str, git: Git, secret: Live) -> None:
     """Raises Waiting where the Secret holds nothing that git could log in with."""
     data: Mapping[str, str] = dig(secret, "data", default={})
     name = secret["metadata"]["name"]
+    if git.delivery == "Bundle" and not is_ssh(git.repo) and APP_KEY in data:
+        raise Waiting("KeyNotFound", f"{field} names Secret {name}, a GitHub App, which works with delivery: Sidecar only.")
     if login(git, data) is None:
         raise Waiting("KeyNotFound", f"{field} names Secret {name}, which needs {_wanted(git, data)}.")
     if is_ssh(git.repo) and (wrong := _fault(data[private_key(data)])):

@@ -78,7 +78,7 @@ async def lists(kube: Kube, kinds: Iterable[Kind], namespace: str, selector: str
 
 
 async def _read_references(kube: Kube, namespace: str, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], Live | None]:
-    kinds = {"Secret": SECRET, "ConfigMap": CONFIG_MAP}
+    kinds = {kind.kind: kind for kind in (SECRET, CONFIG_MAP, PERSISTENT_VOLUME_CLAIM)}
     ordered = sorted(wanted)
     found = await asyncio.gather(*(kube.get(kinds[kind], namespace, name) for kind, name in ordered))
     return dict(zip(ordered, found, strict=True))

@@ -9,7 +9,7 @@ from airflow_operator.domain import labels, names
 from airflow_operator.domain.kinds import CHILD_KINDS
 from airflow_operator.domain.manifest import Live, Manifest, ObjectKey, dig, key_of
 from airflow_operator.reconcile import evidence, rollout, schema
-from airflow_operator.reconcile.build import config, git_sync, jobs, rbac, secrets, services, storage, task_pods
+from airflow_operator.reconcile.build import config, git_bundle, git_files, jobs, rbac, secrets, services, storage, task_pods
 from airflow_operator.reconcile.build.components import COMPONENTS
 from airflow_operator.reconcile.evidence import Evidence
 from airflow_operator.reconcile.keys import Keys
@@ -50,7 +50,7 @@ def plan(cluster: ValidatedCluster, keys: Keys, admin: Admin | None, seen: SeenC
     if state.state != "Current":
         return _before_components(cluster, keys, seen, database, state, findings)
     user_jobs, user_finding, user_keep, user_discard = _users(cluster, database.provisioned.identity, admin, own, seen)
-    now, held = rollout.in_order(components(cluster, keys), live)
+    now, held = rollout.in_order(rollout.proving_dags_first(components(cluster, keys), live), live)
     return _step(
         cluster,
         keys,
@@ -71,11 +71,12 @@ def components(cluster: ValidatedCluster, keys: Keys) -> list[Manifest]:
 
 def prerequisites(cluster: ValidatedCluster, keys: Keys) -> list[Manifest]:
     """All that the workloads and Jobs refer to."""
-    claim, hosts = storage.logs_claim(cluster), git_sync.known_hosts(cluster)
+    claim, hosts, connections = storage.logs_claim(cluster), git_files.known_hosts(cluster), git_bundle.connections(cluster)
     return [
         *rbac.service_accounts(cluster),
         *rbac.role_bindings(cluster),
         secrets.connection(cluster, keys),
+        *([connections] if connections else []),
         config.airflow_cfg(cluster),
         config.jwks(cluster, keys),
         config.probes(cluster),

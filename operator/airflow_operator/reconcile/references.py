@@ -1,4 +1,4 @@
-"""The Secrets and ConfigMaps that a spec names, and who consumes them."""
+"""The Secrets, ConfigMaps and claims that a spec names, and who consumes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_operator.api.dags import DagSource
 
 @dataclass(frozen=True)
 class Reference:
-    """One place of the spec that names a Secret or ConfigMap; `key` is empty where all of it is meant."""
+    """One place of the spec that names a Secret, ConfigMap or PersistentVolumeClaim; `key` is empty where all of it is meant."""
 
     field: str
     kind: str
@@ -47,6 +47,8 @@ def of_environment(env: Iterable[Any], field: str) -> Iterator[Reference]:
 
 def _of_dags(spec: AirflowClusterSpec) -> Iterator[Reference]:
     for entry in spec.dags:
+        if entry.volume:
+            yield Reference(f"spec.dags[{entry.name}].volume", "PersistentVolumeClaim", entry.volume.claim_name)
         if entry.git and entry.git.credentials_secret_ref:
             yield Reference(credentials_field(entry), "Secret", entry.git.credentials_secret_ref.name)
         ca = entry.git.ca if entry.git else None

@@ -27,6 +27,32 @@ def in_order(desired: Sequence[Manifest], live: Mapping[ObjectKey, Live]) -> tup
     return now, held
 
 
+def proving_dags_first(desired: Sequence[Manifest], live: Mapping[ObjectKey, Live]) -> list[Manifest]:
+    """The workloads, with the dag-processor before the schedulers where Airflow and its configuration stay the same.
+
+    What changes then is where DAGs come from. The schedulers hand that on to every new task pod, so it is tried by the dag-processor
+    first: while a wrong ref or password keeps it from starting, tasks go on as before. A new source is another configuration, and needs
+    the other order: a task of it would start before its pod knows it.
+    """
+    made = list(desired)
+    places = {str(dig(item, "metadata", "labels", labels.COMPONENT)): place for place, item in enumerate(made)}
+    if not {"scheduler", "dag-processor"} <= set(places) or places["dag-processor"] < places["scheduler"]:
+        return made
+    scheduler = made[places["scheduler"]]
+    current = live.get(key_of(scheduler))
+    if current is not None and _airflow_of(scheduler) == _airflow_of(current):
+        made.insert(places["scheduler"], made.pop(places["dag-processor"]))
+    return made
+
+
+def _airflow_of(workload: Live) -> tuple[str, str]:
+    """Image and configuration of a workload's Airflow."""
+    spec = dig(workload, "spec", "template", "spec", default={})
+    image = next((item["image"] for item in spec.get("containers", []) if item["name"] == "scheduler"), "")
+    mapped = next((dig(volume, "configMap", "name", default="") for volume in spec.get("volumes", []) if volume["name"] == "config"), "")
+    return image, mapped
+
+
 def same_template(desired: Manifest, live: Live) -> bool:
     """Whether a workload was last given the pod template that is desired now."""
     return template_of(desired) == template_of(live)

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.manifest import Live, ObjectKey, dig, key_of
-from airflow_operator.reconcile import dags, rollout
+from airflow_operator.reconcile import dag_volumes, dags, rollout
 from airflow_operator.reconcile.apply import Applied
 from airflow_operator.reconcile.types import Condition, SeenCluster, Step
 from airflow_operator.reconcile.validate import ValidatedCluster
@@ -38,6 +38,8 @@ def conditions(cluster: ValidatedCluster, step: Step, applied: Applied, seen: Se
     if not step.stage:
         found += _running(cluster, step, applied, seen)
     found.append(_logs(cluster))
+    if volumes := dag_volumes.shared(cluster):
+        found.append(volumes)
     if applied.refused:
         first = applied.refused[0]
         found.append(Condition("ObjectsApplied", "False", first.reason, first.message, waiting=first.reason == "Terminating"))
@@ -86,7 +88,7 @@ def summary(found: Sequence[Condition]) -> list[Condition]:
     ]
 
 
-ADVISORY = frozenset({"TaskLogsPersistent"})
+ADVISORY = frozenset({"TaskLogsPersistent", "DagVolumesShared"})
 """Conditions that tell of a choice, not of a fault."""
 
 

@@ -16,7 +16,7 @@ from airflow_operator.domain import names
 from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import API_VERSION
 from airflow_operator.domain.manifest import Live, dig
-from airflow_operator.reconcile import git_credentials, references
+from airflow_operator.reconcile import dag_volumes, git_credentials, references
 from airflow_operator.reconcile.base_access import BaseAccess, base_access
 from airflow_operator.reconcile.references import Reference
 from airflow_operator.reconcile.types import Platform, SeenCluster
@@ -94,6 +94,7 @@ def validate(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
         if entry.git and entry.git.credentials_secret_ref:
             secret = cluster.references["Secret", entry.git.credentials_secret_ref.name]
             git_credentials.require(references.credentials_field(entry), entry.git, secret)
+    dag_volumes.require(cluster)
     _refuse_owned_variables(cluster.spec, seen.references)
     _refuse_lost_lines(cluster.spec)
     return cluster

@@ -98,3 +98,51 @@ def test_a_component_that_is_scaled_to_zero_has_settled():
     assert rollout.settled(nobody)
     assert rollout.ready_of(nobody) == 0
     assert rollout.ready_of(None) == 0
+
+
+def git(**fields):
+    return {"dags": [{"git": {"repo": "https://git.example.com/a.git", **fields}}]}
+
+
+def order(before, after):
+    live = {key_of(item): factory.live(item) for item in components(factory.cluster(**before), KEYS)}
+    return [name.removeprefix("demo-") for name in names(rollout.proving_dags_first(components(factory.cluster(**after), KEYS), live))]
+
+
+USUAL = ["api-server", "scheduler", "dag-processor", "triggerer"]
+
+
+@pytest.mark.parametrize("change", [{"ref": "wrong"}, {"repo": "https://git.example.com/b.git"}, {"submodules": "Off"}, {}])
+def test_where_dags_come_from_is_proven_before_tasks_follow(change):
+    assert order(git(ref="main"), git(ref="main", **change) if "ref" not in change else git(**change)) == [
+        "api-server",
+        "dag-processor",
+        "scheduler",
+        "triggerer",
+    ]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        {"dags": [*git()["dags"], {"name": "more", **git()["dags"][0]}]},
+        {"dags": []},
+        {**git(subPath="elsewhere")},
+        {**git(), "image": {"tag": "3.3.2-custom"}},
+    ],
+    ids=["new entry", "no entry", "another folder", "another image"],
+)
+def test_another_configuration_or_image_reaches_the_schedulers_first(after):
+    assert order(git(), after) == USUAL
+
+
+def test_without_a_scheduler_there_is_nothing_to_prove_for():
+    assert names(rollout.proving_dags_first(NEW, {})) == [f"demo-{name}" for name in USUAL]
+
+
+def test_a_wrong_ref_holds_the_schedulers_back():
+    old, new = components(factory.cluster(**git(ref="main")), KEYS), components(factory.cluster(**git(ref="wrong")), KEYS)
+    live = {key_of(item): factory.live(item) for item in old}
+    now, held = rollout.in_order(rollout.proving_dags_first(new, live), live)
+    assert "demo-dag-processor" in names(now)
+    assert names(held) == ["demo-scheduler", "demo-triggerer"]

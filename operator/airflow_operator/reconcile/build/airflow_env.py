@@ -8,7 +8,7 @@ from airflow_operator.airflow.releases import AIRFLOW_HOME, Component
 from airflow_operator.api.pods import Component as Settings
 from airflow_operator.domain import names
 from airflow_operator.reconcile import keys
-from airflow_operator.reconcile.build import config, meta, pods
+from airflow_operator.reconcile.build import config, git_bundle, meta, pods
 from airflow_operator.reconcile.validate import ValidatedCluster
 
 CONNECTION_KEY = "connection"
@@ -37,12 +37,14 @@ def of_component(cluster: ValidatedCluster, facts: Component, settings: Settings
     own = common() + database(cluster)
     if facts.serves_logs:
         own.append(pods.from_secret("AIRFLOW__API__SECRET_KEY", names.keys(cluster.name), keys.API_SECRET))
+    if facts.reads_dags:
+        own += git_bundle.environment(cluster)
     return pods.environment(pods.plain(cluster.spec.env), pods.plain(settings.env), own)
 
 
 def of_task(cluster: ValidatedCluster) -> list[dict[str, Any]]:
-    """Environment of a task pod: no database URL, no fernet key, no signing key."""
-    return pods.environment(pods.plain(cluster.spec.env), common())
+    """Environment of a task pod: no database URL, no fernet key, no signing key. A task whose DAG is fetched by itself logs in to git."""
+    return pods.environment(pods.plain(cluster.spec.env), common(), git_bundle.environment(cluster))
 
 
 def of_job(cluster: ValidatedCluster) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_operator.domain import names
 from airflow_operator.domain.manifest import Manifest
-from airflow_operator.reconcile.build import config, git_sync, meta, pods, services, task_pods
+from airflow_operator.reconcile.build import config, dags, git_sync, meta, pods, services, task_pods
 from airflow_operator.reconcile.build.workload import Mounts, workload
 from airflow_operator.reconcile.keys import JWT_PRIVATE, Keys
 from airflow_operator.reconcile.validate import ValidatedCluster
@@ -70,8 +70,8 @@ def _probe(cluster: ValidatedCluster) -> Mounts:
 
 def _dags(cluster: ValidatedCluster, keys: Keys, *, reports: bool) -> Mounts:
     return Mounts(
-        volumes=tuple(git_sync.volumes(cluster)),
-        mounts=tuple(git_sync.mounts(cluster)),
+        volumes=tuple(dags.volumes(cluster)),
+        mounts=tuple(dags.mounts(cluster)),
         init_containers=tuple(git_sync.init_containers(cluster, patient=False)),
         sidecars=tuple(git_sync.sidecars(cluster, keys, reports=reports)),
     )

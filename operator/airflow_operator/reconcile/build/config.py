@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from airflow_operator.airflow import config as airflow_config
 from airflow_operator.airflow.config import Config
 from airflow_operator.api.dags import ONCE
@@ -11,7 +9,7 @@ from airflow_operator.domain import names
 from airflow_operator.domain.durations import seconds
 from airflow_operator.domain.manifest import Manifest
 from airflow_operator.jobs.sources import airflow_scripts
-from airflow_operator.reconcile.build import git_sync, meta, pods
+from airflow_operator.reconcile.build import dags, meta, pods
 from airflow_operator.reconcile.keys import Keys
 from airflow_operator.reconcile.validate import ValidatedCluster
 
@@ -51,9 +49,7 @@ def owned(cluster: ValidatedCluster) -> Config:
         # The scheduler's probe asks this server: an exec probe of Airflow's own costs 4 to 5 % of a core.
         "scheduler": {"enable_health_check": "True"},
     }
-    if cluster.spec.dags:
-        made["dag_processor"] = {"dag_bundle_config_list": _bundles(cluster)}
-    return made
+    return {**made, **dags.config(cluster)}
 
 
 def jwks(cluster: ValidatedCluster, keys: Keys) -> Manifest:
@@ -64,11 +60,3 @@ def jwks(cluster: ValidatedCluster, keys: Keys) -> Manifest:
 def probes(cluster: ValidatedCluster) -> Manifest:
     """The script behind the probes of components without an HTTP endpoint."""
     return meta.config_map(cluster, "probes", {PROBE_FILE: airflow_scripts()[PROBE_FILE]})
-
-
-def _bundles(cluster: ValidatedCluster) -> str:
-    bundles = [
-        {"name": entry.name, "classpath": cluster.release.dag_bundle_class, "kwargs": {"path": git_sync.bundle_path(entry)}}
-        for entry in cluster.spec.dags
-    ]
-    return json.dumps(bundles, separators=(",", ":"))

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from airflow_operator.api.dags import DAGS_FOLDER, DEFAULT_DEPTH, ONCE, DagSource, Git
-from airflow_operator.domain.manifest import Manifest
 from airflow_operator.reconcile import git_credentials
-from airflow_operator.reconcile.build import meta, pods
+from airflow_operator.reconcile.build import git_files, pods
 from airflow_operator.reconcile.git_credentials import KNOWN_HOSTS, Login
 from airflow_operator.reconcile.keys import Keys
 from airflow_operator.reconcile.references import Reference
@@ -21,7 +20,6 @@ ROOT = "/git"
 LINK = "repo"
 HOSTS_DIR = "/etc/git-known-hosts"
 CA_DIR = "/etc/git-ca"
-CA_FILE = "ca.crt"
 FIRST_PORT = 1234
 ATTEMPTS = 3
 """Failures in a row after which the sidecar ends, so that its last words can be read from its termination message."""
@@ -38,29 +36,30 @@ def bundle_path(entry: DagSource) -> str:
     return "/".join(part for part in (bundle_root(entry), LINK, sub_path) if part)
 
 
-def mounts(cluster: ValidatedCluster) -> list[dict[str, Any]]:
-    """Mounts of an Airflow container that reads DAGs."""
-    return [{"name": _volume(entry), "mountPath": bundle_root(entry), "readOnly": True} for entry in cluster.spec.dags]
+def synced(cluster: ValidatedCluster) -> list[DagSource]:
+    """The entries that git-sync fetches."""
+    return [entry for entry in cluster.spec.dags if entry.git and entry.git.delivery == "Sidecar"]
 
 
-def volumes(cluster: ValidatedCluster) -> list[dict[str, Any]]:
-    """Volumes of a pod that reads DAGs: a tree, and what git-sync logs in with as files, so that a new one needs no restart."""
-    made: list[dict[str, Any]] = []
-    for entry in cluster.spec.dags:
-        made.append({"name": _volume(entry), "emptyDir": {}})
-        made += [volume for volume, _ in _files(cluster, entry)]
-    return made
+def volumes(cluster: ValidatedCluster, entry: DagSource) -> list[dict[str, Any]]:
+    """An entry's volumes: a tree, and what git-sync logs in with as files, so that a new one needs no restart."""
+    return [{"name": volume_of(entry), "emptyDir": {}}, *(volume for volume, _ in _files(cluster, entry))]
+
+
+def volume_of(entry: DagSource) -> str:
+    """The volume with an entry's DAGs."""
+    return f"dags-{entry.name}"
 
 
 def init_containers(cluster: ValidatedCluster, *, patient: bool) -> list[dict[str, Any]]:
     """One sync before Airflow starts. `patient`: a task pod waits for the repository instead of failing its task."""
-    return [_container(cluster, entry, _name("git-sync-init", "", entry), _once(patient)) for entry in cluster.spec.dags]
+    return [_container(cluster, entry, _name("git-sync-init", "", entry), _once(patient)) for entry in synced(cluster)]
 
 
 def sidecars(cluster: ValidatedCluster, keys: Keys, *, reports: bool) -> list[dict[str, Any]]:
     """Containers that keep the tree up to date; `reports`: they tell the operator each commit."""
     made = []
-    for index, entry in enumerate(cluster.spec.dags):
+    for index, entry in enumerate(synced(cluster)):
         if entry.git and entry.git.period == ONCE:
             continue
         port = FIRST_PORT + index
@@ -86,18 +85,11 @@ def webhook_token(namespace: str, cluster: str, entry: DagSource, keys: Keys) ->
     return keys.checksum(["git-sync", namespace, cluster, entry.name, *follows], 32)
 
 
-def known_hosts(cluster: ValidatedCluster) -> Manifest | None:
-    """The public keys of SSH servers that the spec names; None where it names none."""
-    found = {entry.name: entry.git.known_hosts for entry in cluster.spec.dags if entry.git and entry.git.known_hosts}
-    # ssh does not read a last line without its end.
-    return meta.config_map(cluster, "known-hosts", {name: f"{text.rstrip()}\n" for name, text in found.items()}) if found else None
-
-
 def started_with(cluster: ValidatedCluster) -> list[Reference]:
     """What git-sync takes from the environment: a new value rolls the pods. Everything else is a file."""
     return [
         Reference("spec.dags", "Secret", git.credentials_secret_ref.name, member)
-        for git in _gits(cluster.spec.dags)
+        for git in _gits(synced(cluster))
         if git.credentials_secret_ref
         for member in _login(cluster, git).members.values()
     ]
@@ -113,30 +105,14 @@ def _login(cluster: ValidatedCluster, git: Git) -> Login:
     return git_credentials.login(git, data or {}) or Login()
 
 
-def _files(cluster: ValidatedCluster, entry: DagSource) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def _files(cluster: ValidatedCluster, entry: DagSource) -> list[git_files.Mounted]:
     """The volumes with what git-sync reads, each with its mount."""
-    git = entry.git
-    assert git is not None
-    made = []
-    if git.credentials_secret_ref:
-        items = [{"key": member, "path": path} for path, member in _login(cluster, git).files.items()]
-        secret = {"secretName": git.credentials_secret_ref.name, "items": items, "defaultMode": 0o440}
-        made.append(_mounted(f"git-{entry.name}", git_credentials.DIRECTORY, secret=secret))
-    hosts = known_hosts(cluster) if git.known_hosts else None
-    if hosts:
-        config_map = {"name": meta.name_of(hosts), "items": [{"key": entry.name, "path": KNOWN_HOSTS}]}
-        made.append(_mounted(f"hosts-{entry.name}", HOSTS_DIR, configMap=config_map))
-    if git.ca and git.ca.secret_key_ref:
-        secret = {"secretName": git.ca.secret_key_ref.name, "items": [{"key": git.ca.secret_key_ref.key, "path": CA_FILE}]}
-        made.append(_mounted(f"ca-{entry.name}", CA_DIR, secret={**secret, "defaultMode": 0o440}))
-    if git.ca and git.ca.config_map_key_ref:
-        config_map = {"name": git.ca.config_map_key_ref.name, "items": [{"key": git.ca.config_map_key_ref.key, "path": CA_FILE}]}
-        made.append(_mounted(f"ca-{entry.name}", CA_DIR, configMap=config_map))
-    return made
-
-
-def _mounted(name: str, path: str, **source: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    return {"name": name, **source}, {"name": name, "mountPath": path, "readOnly": True}
+    assert entry.git is not None
+    return [
+        *git_files.secrets(cluster, entry, _login(cluster, entry.git), git_credentials.DIRECTORY),
+        *git_files.hosts(cluster, entry, HOSTS_DIR),
+        *git_files.authorities(entry, CA_DIR),
+    ]
 
 
 def _container(cluster: ValidatedCluster, entry: DagSource, name: str, extra: dict[str, str]) -> dict[str, Any]:
@@ -153,7 +129,7 @@ def _container(cluster: ValidatedCluster, entry: DagSource, name: str, extra: di
         "resources": pods.resources("git-sync", cluster.spec.git_sync.resources),
         "securityContext": pods.container_security(UID, UID),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": _volume(entry), "mountPath": ROOT}, *(mount for _, mount in _files(cluster, entry))],
+        "volumeMounts": [{"name": volume_of(entry), "mountPath": ROOT}, *(mount for _, mount in _files(cluster, entry))],
     }
 
 
@@ -172,7 +148,7 @@ def _settings(git: Git) -> dict[str, str]:
     if git.known_hosts:
         made["GITSYNC_SSH_KNOWN_HOSTS_FILE"] = f"{HOSTS_DIR}/{KNOWN_HOSTS}"
     if git.ca:
-        made["GITSYNC_GIT_CONFIG"] = f"http.sslCAInfo:{CA_DIR}/{CA_FILE}"
+        made["GITSYNC_GIT_CONFIG"] = f"http.sslCAInfo:{CA_DIR}/{git_files.CA_FILE}"
     return made
 
 

@@ -9,7 +9,7 @@ import yaml
 from airflow_operator.airflow.releases import AIRFLOW_UID
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.manifest import Manifest
-from airflow_operator.reconcile.build import airflow_env, config, git_sync, meta, pods, storage
+from airflow_operator.reconcile.build import airflow_env, config, dags, git_sync, meta, pods, storage
 from airflow_operator.reconcile.build.overlay import overlay
 from airflow_operator.reconcile.validate import ValidatedCluster
 
@@ -31,12 +31,12 @@ def template(cluster: ValidatedCluster) -> Manifest:
         "securityContext": pods.airflow_security(),
         "terminationGracePeriodSeconds": GRACE,
         "containers": [_base(cluster)],
-        "volumes": [*airflow_env.volumes(cluster), *git_sync.volumes(cluster), storage.logs_volume(cluster)],
+        "volumes": [*airflow_env.volumes(cluster), *dags.volumes(cluster), storage.logs_volume(cluster)],
         **pods.pull_secrets(cluster.spec.image, cluster.spec.git_sync.image),
         **pods.scheduling(defaults),
     }
-    if cluster.spec.dags:
-        spec["initContainers"] = git_sync.init_containers(cluster, patient=True)
+    if fetching := git_sync.init_containers(cluster, patient=True):
+        spec["initContainers"] = fetching
     made = pods.pod(spec, {**pods.merged_maps(defaults.labels), **marks}, pods.merged_maps(defaults.annotations))
     made["metadata"]["name"] = "placeholder-name"
     # Tasks go with their deployment: nobody else would ever remove their pods.
@@ -73,5 +73,5 @@ def _base(cluster: ValidatedCluster) -> dict[str, Any]:
         **airflow_env.env_from(cluster),
         "resources": pods.resources("task", cluster.spec.pods.resources),
         "securityContext": pods.container_security(AIRFLOW_UID, 0),
-        "volumeMounts": [*airflow_env.mounts(), *git_sync.mounts(cluster), storage.logs_mount()],
+        "volumeMounts": [*airflow_env.mounts(), *dags.mounts(cluster), storage.logs_mount()],
     }

@@ -12,7 +12,7 @@ from airflow_operator.domain import labels, names
 from airflow_operator.domain.hashing import digest
 from airflow_operator.domain.manifest import Manifest, dig
 from airflow_operator.reconcile import references
-from airflow_operator.reconcile.build import airflow_env, git_sync, meta, pods, storage
+from airflow_operator.reconcile.build import airflow_env, dags, meta, pods, storage
 from airflow_operator.reconcile.keys import Keys
 from airflow_operator.reconcile.validate import ValidatedCluster
 
@@ -121,5 +121,5 @@ def _checksum(cluster: ValidatedCluster, keys: Keys, facts: Component, settings:
     wanted = [reference for reference in references.of_spec(cluster.spec) if reference.field.startswith(("spec.env[", "spec.envFrom["))]
     wanted += references.of_environment(settings.env, facts.name)
     if facts.reads_dags:
-        wanted += git_sync.started_with(cluster)
+        wanted += dags.started_with(cluster)
     return keys.checksum([dict(keys.data), cluster.base.host, cluster.referenced_data(wanted)])

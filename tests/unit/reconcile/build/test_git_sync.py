@@ -6,7 +6,7 @@ import pytest
 
 from airflow_operator.domain.errors import Waiting
 from airflow_operator.reconcile import keys
-from airflow_operator.reconcile.build import git_sync
+from airflow_operator.reconcile.build import dags, git_files, git_sync
 from tests.unit import factory
 from tests.unit.factory import KEYS
 
@@ -75,7 +75,7 @@ def test_the_password_is_a_file_and_only_the_user_name_a_variable():
     assert made["GITSYNC_PASSWORD_FILE"] == "/etc/git-secret/password"
     assert made["GITSYNC_USERNAME"] == {"secretKeyRef": {"name": "git", "key": "username"}}
     assert "GITSYNC_PASSWORD" not in made
-    secret = next(item["secret"] for item in git_sync.volumes(found) if "secret" in item)
+    secret = next(item["secret"] for item in dags.volumes(found) if "secret" in item)
     assert secret["items"] == [{"key": "password", "path": "password"}]
     assert secret["defaultMode"] == 0o440
 
@@ -83,7 +83,7 @@ def test_the_password_is_a_file_and_only_the_user_name_a_variable():
 def test_a_token_alone_is_enough():
     found = cluster(TOKEN, **CREDENTIALS)
     assert env(sidecar(found))["GITSYNC_USERNAME"] == "git"
-    secret = next(item["secret"] for item in git_sync.volumes(found) if "secret" in item)
+    secret = next(item["secret"] for item in dags.volumes(found) if "secret" in item)
     assert secret["items"] == [{"key": "token", "path": "password"}]
 
 
@@ -112,7 +112,7 @@ def test_known_hosts_of_the_spec_win_and_lie_in_a_config_map():
     secret = factory.secret("git", **{"ssh-privatekey": PEM, "known_hosts": "other"})
     found = cluster({("Secret", "git"): secret}, knownHosts=HOSTS, **SSH)
     assert env(sidecar(found))["GITSYNC_SSH_KNOWN_HOSTS_FILE"] == "/etc/git-known-hosts/known_hosts"
-    made = git_sync.known_hosts(found)
+    made = git_files.known_hosts(found)
     assert made["data"] == {"dags-folder": f"{HOSTS}\n"}
     volume = mounted(found, "hosts-dags-folder")["configMap"]
     assert volume == {"name": made["metadata"]["name"], "items": [{"key": "dags-folder", "path": "known_hosts"}]}
@@ -197,7 +197,7 @@ def test_each_entry_has_its_own_of_everything():
     assert len({env(item)["GITSYNC_WEBHOOK_URL"] for item in made}) == 2
     firsts = git_sync.init_containers(found, patient=True)
     assert [item["name"] for item in firsts] == ["git-sync-init", "git-sync-init-etl"]
-    assert [mount["mountPath"] for mount in git_sync.mounts(found)] == ["/opt/airflow/bundles/dags-folder", "/opt/airflow/bundles/etl"]
+    assert [mount["mountPath"] for mount in dags.mounts(found)] == ["/opt/airflow/bundles/dags-folder", "/opt/airflow/bundles/etl"]
     for container, own in zip([*made, *firsts], ["one", "two"] * 2, strict=True):
         names = [mount["name"] for mount in container["volumeMounts"]]
         assert [mounted(found, name)["secret"]["secretName"] for name in names if name.startswith("git-")] == [own]
@@ -213,12 +213,12 @@ def test_no_two_containers_of_a_pod_are_called_the_same():
 
 def mounted(found, name):
     """The volume of that name."""
-    return next(item for item in git_sync.volumes(found) if item["name"] == name)
+    return next(item for item in dags.volumes(found) if item["name"] == name)
 
 
 def test_without_credentials_there_are_none():
     assert not {"GITSYNC_USERNAME", "GITSYNC_PASSWORD_FILE"} & set(env(sidecar(cluster())))
-    assert all("secret" not in item for item in git_sync.volumes(cluster()))
+    assert all("secret" not in item for item in dags.volumes(cluster()))
 
 
 def test_only_the_one_that_reports_knows_the_webhook():
@@ -250,7 +250,7 @@ def test_a_token_is_good_for_one_entry_of_one_cluster_with_its_keys():
 def test_where_the_dags_lie(sub_path, path):
     found = cluster(name="etl", **({"subPath": sub_path} if sub_path else {}))
     (entry,) = found.spec.dags
-    assert git_sync.bundle_path(entry) == f"/opt/airflow/bundles/etl/{path}"
-    (mount,) = git_sync.mounts(found)
+    assert dags.path(entry) == f"/opt/airflow/bundles/etl/{path}"
+    (mount,) = dags.mounts(found)
     assert mount["mountPath"] == "/opt/airflow/bundles/etl"
     assert mount["readOnly"] is True
