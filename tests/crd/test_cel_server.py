@@ -74,7 +74,7 @@ def test_defaults_are_filled_in_to_the_last_leaf(server: Server) -> None:
     _delete(server, document)
     assert spec["scheduler"] == {"replicas": 1}
     assert spec["auth"] == {"fab": {"admin": {"enabled": True}}}
-    assert spec["executors"] == ["KubernetesExecutor"]
+    assert spec["executors"] == ["LocalExecutor"]
     assert spec["dags"] == [
         {"name": "dags-folder", "git": {"repo": "https://git.example.com/etl.git", "ref": "HEAD", "period": "60s", "delivery": "Sidecar"}}
     ]

@@ -40,7 +40,7 @@ def test_both_sides_of_a_change_are_fine_in_themselves() -> None:
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(InvalidSpec) as refused:
         parse_cluster(cluster({"version": "1", "logs": {}, "auth": {}}))
-    assert refused.value.message == "spec.version: must be '3.3.2'; spec.auth: set fab; spec.logs: set volume"
+    assert refused.value.message == "spec.version: must be '2.11.2' or '3.3.2'; spec.auth: set fab; spec.logs: set volume"
 
 
 def test_a_long_list_of_mistakes_is_cut() -> None:
@@ -78,8 +78,8 @@ def test_types_are_not_guessed() -> None:
 
 def test_defaults() -> None:
     spec = parse_cluster(cluster(git())).spec
-    assert spec.executors == ("KubernetesExecutor",)
-    assert (spec.scheduler.replicas, spec.dag_processor.replicas, spec.api_server.replicas, spec.triggerer.replicas) == (1, 1, 1, 1)
+    assert spec.executors == ("LocalExecutor",)
+    assert (spec.scheduler.replicas, spec.dag_processor, spec.api_server.replicas, spec.triggerer.replicas) == (1, None, 1, 1)
     assert spec.auth.fab is not None
     assert spec.auth.fab.admin.enabled
     source = spec.dags[0]

@@ -31,7 +31,7 @@ def at(seconds: float) -> str:
 
 def spec(**fields: Any) -> dict[str, Any]:
     """A spec with these fields beside the two that must be set."""
-    return {"baseRef": {"name": BASE}, "version": "3.3.2", **fields}
+    return {"baseRef": {"name": BASE}, "version": "3.3.2", "executors": ["KubernetesExecutor"], **fields}
 
 
 def resource(**fields: Any) -> dict[str, Any]:

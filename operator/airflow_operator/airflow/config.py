@@ -1,8 +1,10 @@
-"""The operator's own defaults of airflow.cfg, each with its reason, and what it owns there."""
+"""airflow.cfg: the layers that it is made of, and its text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from airflow_operator.airflow.facts import Release
 
 Config = dict[str, dict[str, str]]
 """Section -> option -> value, as airflow.cfg writes them."""
@@ -11,27 +13,12 @@ LONGEST_REFRESH = 10
 """Seconds; a new file is listed at a refresh only, and a listing costs next to nothing."""
 
 
-def defaults(git_period: float | None) -> Config:
+def defaults(release: Release, git_period: float | None) -> Config:
     """Defaults that give way to `spec.config`; `git_period` in seconds where DAGs come from git."""
-    refresh = max(1, min(LONGEST_REFRESH, int(git_period or LONGEST_REFRESH)))
-    return {
-        "core": {"load_examples": "False"},
-        # Without one Airflow makes up an issuer from its own host name, which differs between replicas.
-        "api_auth": {"jwt_issuer": "airflow"},
-        "scheduler": {
-            # A killed scheduler's tasks wait this long for adoption (Airflow: 300 s).
-            "orphaned_tasks_check_interval": "60",
-        },
-        # Airflow looks for new files only every 300 s; a pushed commit should show after git-sync's own period.
-        "dag_processor": {"refresh_interval": str(refresh)},
-        "workers": {
-            # A restart or a busy moment of the API server must not fail tasks (Airflow: 5 tries of 5 s).
-            "execution_api_timeout": "30",
-            "execution_api_retries": "15",
-            "execution_api_retry_wait_max": "10",
-            "max_failed_heartbeats": "10",
-        },
-    }
+    # Airflow looks for new files only every 300 s; a pushed commit should show after git-sync's own period.
+    seconds = max(1, min(LONGEST_REFRESH, int(git_period or LONGEST_REFRESH)))
+    section, option = release.refresh
+    return merge(release.defaults, {section: {option: str(seconds)}})
 
 
 def merge(*layers: Mapping[str, Mapping[str, object]]) -> Config:

@@ -13,6 +13,7 @@ from airflow_operator.api.common import NAME, Atomic, DeletionPolicy, Image, Met
 from airflow_operator.api.config_rules import ConfigRules
 from airflow_operator.api.dags import DagSources
 from airflow_operator.api.environment import EnvFrom, EnvList
+from airflow_operator.api.executors import KUBERNETES, LOCAL, Executors
 from airflow_operator.api.logs import Logs
 from airflow_operator.api.pods import ApiServer, DagProcessor, PodDefaults, Scheduler, TaskPods, Triggerer
 
@@ -66,10 +67,25 @@ class Jobs(Model):
     resources: Resources = Field(default_factory=Resources, description="Requests and limits of each Job's container.")
 
 
-_EXECUTORS = Cel(
-    rule="self == ['KubernetesExecutor']",
-    message="only [KubernetesExecutor] works in this version of the operator",
-    check=lambda value: value == ("KubernetesExecutor",),
+_TASK_PODS = Cel(
+    rule=f"!has(self.taskPods) || !has(self.taskPods.podTemplate) || self.executors.exists(name, name == '{KUBERNETES}')",
+    message=f"task pods are those of {KUBERNETES}: add it to spec.executors, or leave taskPods.podTemplate out",
+    check=lambda spec: spec.task_pods.pod_template is None or KUBERNETES in spec.executors,
+    field_path=".taskPods",
+)
+
+
+_ONE_FOLDER = Cel(
+    rule="!has(self.dags) || size(self.dags) <= 1 || !self.version.startsWith('2.')",
+    message="Airflow 2 takes one entry in this version of the operator: several need Airflow 3",
+    check=lambda spec: len(spec.dags) <= 1 or not spec.version.startswith("2."),
+    field_path=".dags",
+)
+_BUNDLES = Cel(
+    rule="!has(self.dags) || !self.version.startsWith('2.') || !self.dags.exists(it, has(it.git) && it.git.delivery == 'Bundle')",
+    message="delivery: Bundle needs Airflow 3: use delivery: Sidecar",
+    check=lambda spec: not spec.version.startswith("2.") or not any(it.git and it.git.delivery == "Bundle" for it in spec.dags),
+    field_path=".dags",
 )
 
 
@@ -77,10 +93,12 @@ class AirflowClusterSpec(Model):
     """What the deployment should be."""
 
     base_ref: BaseReference = Field(description="AirflowBase that holds the database of this deployment. It cannot change.")
-    version: Literal["3.3.2"] = Field(description="Version of Airflow.")
+    version: Literal["2.11.2", "3.3.2"] = Field(description="Version of Airflow.")
     image: AirflowImage = Field(default=AirflowImage(), description="Image of Airflow.")
-    executors: Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=8), Atomic(), _EXECUTORS] = Field(
-        default=("KubernetesExecutor",), description="What runs the tasks. In this version of the operator: KubernetesExecutor."
+    executors: Executors = Field(
+        default=(LOCAL,),
+        description="What runs the tasks: LocalExecutor (in the schedulers), KubernetesExecutor (each in a pod of its own), or both. "
+        "The first is the default; a task or DAG may name the other.",
     )
     config: Annotated[Mapping[str, Mapping[str, str | int | bool]], ConfigRules()] = Field(
         default_factory=dict,
@@ -95,7 +113,9 @@ class AirflowClusterSpec(Model):
         default=(), description="Where the DAGs come from. One entry may leave its name out: it is then Airflow's own bundle."
     )
     scheduler: Scheduler = Field(default=Scheduler(), description="The schedulers.")
-    dag_processor: DagProcessor = Field(default=DagProcessor(), description="The dag-processor.")
+    dag_processor: DagProcessor | None = Field(
+        default=None, description="The dag-processor. Absent: one pod on Airflow 3; on Airflow 2 the schedulers parse DAG files themselves."
+    )
     api_server: ApiServer = Field(default=ApiServer(), description="The API server, with the user interface.")
     triggerer: Triggerer = Field(default=Triggerer(), description="The triggerer.")
     task_pods: TaskPods = Field(default_factory=TaskPods, description="The pods of tasks.")
@@ -112,6 +132,8 @@ class AirflowClusterSpec(Model):
         "Retain: they stay, and a cluster of the same name finds them again. Delete: they go.",
     )
     paused: bool = Field(default=False, description="true: the operator writes nothing but status. Airflow itself goes on.")
+
+    rules = (_TASK_PODS, _ONE_FOLDER, _BUNDLES)
 
 
 class AirflowCluster(Model):

@@ -105,16 +105,17 @@ def _integer_as_string(value: Any) -> Any:
 _DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 
 
-def _is_period(value: str) -> bool:
-    return re.fullmatch(_DURATION, value) is not None and 1 <= seconds(value) <= 86400
+def _between(least: str, most: str) -> Cel:
+    return Cel(
+        rule=f"self.matches({cel_string(_DURATION)}) && duration(self) >= duration('{least}') && duration(self) <= duration('{most}')",
+        message=f"must be a duration from {least} to {most}, such as 30s or 5m",
+        check=lambda value: re.fullmatch(_DURATION, value) is not None and seconds(least) <= seconds(value) <= seconds(most),
+    )
 
 
-PERIOD = Cel(
-    rule=f"self.matches({cel_string(_DURATION)}) && duration(self) >= duration('1s') && duration(self) <= duration('24h')",
-    message="must be a duration from 1s to 24h, such as 30s or 5m",
-    check=_is_period,
-)
+PERIOD = _between("1s", "24h")
 Duration = Annotated[str, Field(max_length=32), PERIOD]
+DrainTimeout = Annotated[str, Field(max_length=32), _between("30s", "168h")]
 
 
 def _is_positive_quantity(text: str) -> bool:

@@ -1,7 +1,7 @@
 """Settings of Airflow that the operator owns: refused in `config` and in environment variables, with the field to use instead.
 
 One table makes both the rules of the schema and the checks of the models. Names that Airflow still reads for an older option
-(`[core] sql_alchemy_conn`, `[webserver] secret_key`, ...: `deprecated_options` of Airflow 3.3's configuration parser) stand beside it.
+(`[core] sql_alchemy_conn`, `[kubernetes] namespace`, ...: `deprecated_options` of the parsers of 2.11 and 3.3) stand beside it.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class Owned:
 
 
 _SET = "is set by the operator: "
+_KUBERNETES = ("kubernetes_executor", "kubernetes")
+"""The section, and its name before Airflow 2.5, which Airflow 2 still reads."""
 
 OWNED: tuple[Owned, ...] = (
     Owned(_SET + "use spec.executors", {"core": ("executor",)}),
@@ -62,13 +64,14 @@ OWNED: tuple[Owned, ...] = (
         {"core": ("dags_folder",), "dag_processor": ("dag_bundle_config_list",)},
         variables=("AIRFLOW_CONN_AIRFLOW_OPERATOR_DAGS_[A-Z0-9_]*",),
     ),
-    Owned(_SET + "use spec.taskPods.podTemplate", {"kubernetes_executor": ("pod_template_file",)}),
-    Owned(_SET + "use spec.image", {"kubernetes_executor": ("worker_container_repository", "worker_container_tag")}),
+    Owned(_SET + "use spec.dagProcessor", {"scheduler": ("standalone_dag_processor",)}),
+    Owned(_SET + "use spec.taskPods.podTemplate", dict.fromkeys(_KUBERNETES, ("pod_template_file",))),
+    Owned(_SET + "use spec.image", dict.fromkeys(_KUBERNETES, ("worker_container_repository", "worker_container_tag"))),
     Owned(_SET + "use spec.auth", {"core": ("auth_manager",)}),
-    Owned(_SET + "use spec.logs", {"logging": ("base_log_folder",)}),
+    Owned(_SET + "use spec.logs", {"logging": ("base_log_folder",), "core": ("base_log_folder",)}),
     Owned(
         _SET + "task pods run in the namespace of the AirflowCluster",
-        {"kubernetes_executor": ("namespace", "multi_namespace_mode", "multi_namespace_mode_namespace_list")},
+        dict.fromkeys(_KUBERNETES, ("namespace", "multi_namespace_mode", "multi_namespace_mode_namespace_list")),
     ),
     Owned(
         _SET + "the database is that of spec.baseRef",
@@ -94,6 +97,8 @@ OWNED: tuple[Owned, ...] = (
         {
             "scheduler": ("enable_health_check", "scheduler_health_check_server_host", "scheduler_health_check_server_port"),
             "logging": ("trigger_log_server_port", "worker_log_server_port"),
+            "celery": ("worker_log_server_port",),
+            "webserver": ("web_server_host", "web_server_port", "web_server_ssl_cert", "web_server_ssl_key"),
         },
     ),
     Owned(

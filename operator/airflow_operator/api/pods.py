@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from airflow_operator.api.cel import Cel
-from airflow_operator.api.common import AnnotationValue, Atomic, LabelValue, Model, ObjectName, Opaque, Resources
+from airflow_operator.api.common import AnnotationValue, Atomic, DrainTimeout, LabelValue, Model, ObjectName, Opaque, Resources
 from airflow_operator.api.environment import EnvList
 
 _OURS = ("airflow-operator.dev/", "app.kubernetes.io/")
@@ -53,6 +53,12 @@ class Component(PodDefaults):
 
 class Scheduler(Component):
     """The schedulers. `kubectl scale` sets their number."""
+
+    drain_timeout: DrainTimeout | None = Field(
+        default=None,
+        description="Time that a scheduler is given to end, from 30s to 168h: with LocalExecutor it starts nothing more and waits for the "
+        "tasks that it runs; those that last longer are killed. Absent: 10m with LocalExecutor, else 1m.",
+    )
 
 
 class DagProcessor(Component):

@@ -16,7 +16,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 def synced(spec: AirflowClusterSpec, pods: Sequence[Live], commits: Mapping[str, str]) -> Condition | None:
-    """DagsSynced; None where no DAGs come from git. `pods` are those of the dag-processor."""
+    """DagsSynced; None where no DAGs come from git. `pods` are those of the component that parses DAGs."""
     if not _synced(spec):
         return None
     # A pod that is being replaced speaks of what was declared before.

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from airflow_operator.airflow.releases import release_of
 from airflow_operator.api import AirflowBaseSpec, parse_base, parse_cluster
 from airflow_operator.domain import names
 from airflow_operator.domain.manifest import Live, Manifest, dig
@@ -16,7 +15,7 @@ from airflow_operator.reconcile.build import jobs, postgres
 from airflow_operator.reconcile.keys import Keys
 from airflow_operator.reconcile.references import Reference
 from airflow_operator.reconcile.types import Platform
-from airflow_operator.reconcile.validate import ValidatedCluster
+from airflow_operator.reconcile.validate import ValidatedCluster, release_as_run
 
 UID = "00000000-0000-0000-0000-000000000000"
 PLATFORM = Platform("ghcr.io/airflow-operator/airflow-operator:0.1.0", "http://airflow-operator.airflow-operator.svc:8090")
@@ -78,7 +77,7 @@ def cluster_of(
         name, namespace, True, "", f"{names.postgres(name)}.{namespace}.svc", POSTGRES_PORT, names.postgres(name), UID, base_spec
     )
     found = {(item.kind, item.name): given.get((item.kind, item.name)) or _stand_in(item) for item in references.of_spec(spec)}
-    return ValidatedCluster(meta["name"], namespace, UID, UID, spec, release_of(spec.version), access, PLATFORM, found)
+    return ValidatedCluster(meta["name"], namespace, UID, UID, spec, release_as_run(spec), access, PLATFORM, found)
 
 
 def _keys_of(document: Live) -> Live:

@@ -66,22 +66,24 @@ def plan(cluster: ValidatedCluster, keys: Keys, admin: Admin | None, seen: SeenC
 
 def components(cluster: ValidatedCluster, keys: Keys) -> list[Manifest]:
     """The workloads, in the order of a rolling change."""
-    return [build(cluster, keys) for build in COMPONENTS]
+    return [COMPONENTS[facts.name](cluster, keys) for facts in cluster.release.components]
 
 
 def prerequisites(cluster: ValidatedCluster, keys: Keys) -> list[Manifest]:
     """All that the workloads and Jobs refer to."""
-    claim, hosts, connections = storage.logs_claim(cluster), git_files.known_hosts(cluster), git_bundle.connections(cluster)
+    release, claim = cluster.release, storage.logs_claim(cluster)
+    hosts, connections = git_files.known_hosts(cluster), git_bundle.connections(cluster)
     return [
         *rbac.service_accounts(cluster),
         *rbac.role_bindings(cluster),
         secrets.connection(cluster, keys),
         *([connections] if connections else []),
         config.airflow_cfg(cluster),
-        config.jwks(cluster, keys),
+        *([config.jwks(cluster, keys)] if release.api_server.checks_tokens else []),
         config.probes(cluster),
+        *([config.drain(cluster)] if release.scheduler.runs_tasks else []),
         jobs.scripts(cluster),
-        task_pods.template_config_map(cluster),
+        *([task_pods.template_config_map(cluster)] if cluster.runs_task_pods else []),
         *([hosts] if hosts else []),
         *([claim] if claim else []),
         services.api_server(cluster),

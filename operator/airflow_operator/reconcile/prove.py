@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 def opaque_parts(spec: AirflowClusterSpec) -> bool:
     """Whether the spec holds parts of pods that only the API server can judge."""
     layers = [spec.pods, *(getattr(spec, name) for name in COMPONENT_FIELDS)]
-    return bool(spec.task_pods.pod_template) or any(layer.affinity or layer.tolerations for layer in layers)
+    return bool(spec.task_pods.pod_template) or any(layer.affinity or layer.tolerations for layer in layers if layer)
 
 
 async def prove_task_pod(kube: Kube, cluster: ValidatedCluster, children: Sequence[Live]) -> None:
     """Try the pod template of tasks, which reaches the cluster as text; InvalidSpec in the API server's words."""
-    if key_of(task_pods.template_config_map(cluster)) in {key_of(child) for child in children}:
+    if not cluster.runs_task_pods or key_of(task_pods.template_config_map(cluster)) in {key_of(child) for child in children}:
         return
     try:
         await kube.apply(task_pods.trial(cluster), dry_run=True)

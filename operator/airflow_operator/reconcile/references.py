@@ -28,8 +28,8 @@ def of_spec(spec: AirflowClusterSpec) -> tuple[Reference, ...]:
     """Every reference of a spec, in its order."""
     found = [*of_environment(spec.env, "spec.env"), *_of_env_from(spec.env_from, "spec.envFrom")]
     for attribute in COMPONENT_FIELDS:
-        field = _camel(attribute)
-        found += of_environment(getattr(spec, attribute).env, f"spec.{field}.env")
+        settings = getattr(spec, attribute)
+        found += of_environment(settings.env, f"spec.{_camel(attribute)}.env") if settings else ()
     found += [*_of_dags(spec), *_of_auth(spec)]
     return tuple(found)
 

@@ -60,8 +60,9 @@ def _running(cluster: ValidatedCluster, step: Step, applied: Applied, seen: Seen
             live = _without_git_sync(live, pods)
         made.append(availability(name, title, live, pods, held=held))
     commits = dags.known_commits(cluster.spec, seen.commits, dig(seen.resource, "status", default={}))
-    # Nobody syncs without a dag-processor, and without an API server there is nobody to ask.
-    synced = dags.synced(cluster.spec, pods_of(seen.pods, "dag-processor"), commits) if cluster.spec.dag_processor.replicas else None
+    # Without a pod that parses DAGs nobody syncs, and without an API server there is nobody to ask.
+    parser = cluster.release.parser.name
+    synced = dags.synced(cluster.spec, pods_of(seen.pods, parser), commits) if cluster.settings_of(parser).replicas else None
     asked = seen.health.asked and cluster.spec.api_server.replicas > 0
     return [*made, *([synced] if synced else []), *([_healthy(cluster, seen)] if asked else [])]
 

@@ -8,10 +8,12 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_operator.airflow.releases import Release, release_of
+from airflow_operator.airflow.facts import Release
+from airflow_operator.airflow.releases import release_of
 from airflow_operator.api import AirflowClusterSpec, parse_cluster
 from airflow_operator.api.config_rules import refused_variable
-from airflow_operator.api.pods import Component
+from airflow_operator.api.executors import KUBERNETES, LOCAL
+from airflow_operator.api.pods import Component, DagProcessor
 from airflow_operator.domain import names
 from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import API_VERSION
@@ -32,6 +34,7 @@ class ValidatedCluster:
     namespace_uid: str
     spec: AirflowClusterSpec
     release: Release
+    """The release's facts as this cluster runs it."""
     base: BaseAccess
     platform: Platform
     references: Mapping[tuple[str, str], Live]
@@ -44,13 +47,18 @@ class ValidatedCluster:
 
     @cached_property
     def base_path(self) -> str:
-        """The path under which the API server answers: that of `[api] base_url`."""
+        """The path under which the API server answers: that of its base URL."""
         return base_path(self.spec)
 
     @cached_property
     def database(self) -> str:
         """Name of the cluster's database and of its role."""
         return names.database(self.namespace, self.name)
+
+    @cached_property
+    def runs_task_pods(self) -> bool:
+        """Whether tasks run in pods of their own."""
+        return KUBERNETES in self.spec.executors
 
     @property
     def owner(self) -> dict[str, Any]:
@@ -66,8 +74,8 @@ class ValidatedCluster:
 
     def settings_of(self, component: str) -> Component:
         """What the spec says of a component, by its name such as dag-processor."""
-        settings: Component = getattr(self.spec, component.replace("-", "_"))
-        return settings
+        settings: Component | None = getattr(self.spec, component.replace("-", "_"))
+        return settings or DagProcessor()
 
     def referenced_data(self, wanted: Iterable[Reference]) -> list[list[Any]]:
         """The data behind references, for a checksum of what a consumer was started with."""
@@ -78,9 +86,15 @@ class ValidatedCluster:
         return found
 
 
+def release_as_run(spec: AirflowClusterSpec) -> Release:
+    """The facts of the declared version, as a cluster with this spec runs it."""
+    return release_of(spec.version).as_run(local_tasks=LOCAL in spec.executors, dag_processor=spec.dag_processor is not None)
+
+
 def base_path(spec: AirflowClusterSpec) -> str:
-    """The path of `[api] base_url`, without a slash at its end."""
-    return urlsplit(str(spec.config.get("api", {}).get("base_url", ""))).path.rstrip("/")
+    """The path of the API server's base URL, without a slash at its end."""
+    section, option = release_of(spec.version).base_url
+    return urlsplit(str(spec.config.get(section, {}).get(option, ""))).path.rstrip("/")
 
 
 def validate(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
@@ -111,7 +125,7 @@ def resolve(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
         uid=meta["uid"],
         namespace_uid=seen.namespace_uid,
         spec=spec,
-        release=release_of(spec.version),
+        release=release_as_run(spec),
         base=base,
         platform=platform,
         references={key: live for key, live in seen.references.items() if live is not None},

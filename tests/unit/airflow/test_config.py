@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_operator.airflow import config
 from airflow_operator.airflow.releases import RELEASES, release_of
+from airflow_operator.api import AirflowClusterSpec
 from airflow_operator.api.config_rules import OWNED_OPTIONS
 from airflow_operator.reconcile.build.config import owned
 from airflow_operator.reconcile.offline import cluster_of
@@ -39,26 +41,30 @@ def test_what_the_operator_owns_wins_over_the_spec_and_the_spec_over_defaults():
         "config": {"core": {"load_examples": True}, "workers": {"execution_api_retries": 3}},
     }
     cluster = cluster_of(resource("AirflowCluster", "demo", "team", spec), {})
-    merged = config.merge(config.defaults(None), cluster.spec.config, {"core": {"load_examples": "owned"}})
+    defaults = config.defaults(cluster.release, None)
+    merged = config.merge(defaults, cluster.spec.config, {"core": {"load_examples": "owned"}})
     assert merged["core"]["load_examples"] == "owned"
     assert merged["workers"]["execution_api_retries"] == "3"
-    assert merged["workers"]["execution_api_timeout"] == config.defaults(None)["workers"]["execution_api_timeout"]
+    assert merged["workers"]["execution_api_timeout"] == defaults["workers"]["execution_api_timeout"]
 
 
 @pytest.mark.parametrize(("period", "refresh"), [(None, "10"), (1.0, "1"), (5.5, "5"), (0.2, "1"), (60.0, "10")])
 def test_new_files_are_looked_for_as_often_as_git_is(period, refresh):
-    assert config.defaults(period)["dag_processor"]["refresh_interval"] == refresh
+    assert config.defaults(release_of("3.3.2"), period)["dag_processor"]["refresh_interval"] == refresh
+    assert config.defaults(release_of("2.11.2"), period)["scheduler"]["dag_dir_list_interval"] == refresh
 
 
-def test_an_option_that_is_set_by_the_operator_is_refused_in_the_spec_and_not_ignored():
+@pytest.mark.parametrize("version", sorted(RELEASES))
+def test_an_option_that_is_set_by_the_operator_is_refused_in_the_spec_and_not_ignored(version):
     dags = [{"git": {"repo": "https://git.example.com/a.git"}}]
-    spec = {"baseRef": {"name": "b"}, "version": "3.3.2", "dags": dags}
+    spec = {"baseRef": {"name": "b"}, "version": version, "dags": dags, "executors": ["LocalExecutor", "KubernetesExecutor"]}
     made = owned(cluster_of(resource("AirflowCluster", "demo", "team", spec), {}))
     assert [(s, o) for s, options in made.items() for o in options if (s, o) not in OWNED_OPTIONS] == []
 
 
-def test_a_default_is_not_refused():
-    given = {(section, option) for section, options in config.defaults(None).items() for option in options}
+@pytest.mark.parametrize("version", sorted(RELEASES))
+def test_a_default_is_not_refused(version):
+    given = {(section, option) for section, options in config.defaults(release_of(version), None).items() for option in options}
     assert given & set(OWNED_OPTIONS) == set()
 
 
@@ -102,7 +108,26 @@ def test_the_facts_of_every_release_fit_together(version):
             if "httpGet" in probe:
                 assert probe["httpGet"]["port"] in component.ports.values()
     assert release.scheduler.grace >= 30
-    assert [c.name for c in release.components if c.signs_tokens] == ["api-server", "scheduler"]
+    assert [c.name for c in release.components if c.signs_tokens] == (["api-server", "scheduler"] if release.task_sdk else [])
+    assert [c.name for c in release.components if c.checks_tokens] == (["api-server"] if release.task_sdk else [])
+    assert release.task_sdk == bool(release.dag_bundle_class)
+
+
+@pytest.mark.parametrize("version", sorted(RELEASES))
+@pytest.mark.parametrize("dag_processor", [True, False])
+@pytest.mark.parametrize("local_tasks", [True, False])
+def test_who_reads_dags_follows_from_who_parses_and_who_runs_tasks(version, dag_processor, local_tasks):
+    release = release_of(version).as_run(local_tasks=local_tasks, dag_processor=dag_processor)
+    apart = dag_processor or version.startswith("3")
+    assert ("dag-processor" in [component.name for component in release.components]) == apart
+    assert release.parser.name == ("dag-processor" if apart else "scheduler")
+    assert release.parser.reads_dags
+    assert release.scheduler.reads_dags == (local_tasks or not apart)
+    assert release.scheduler.runs_tasks == release.scheduler.serves_logs == local_tasks
+
+
+def test_the_schema_accepts_the_releases_that_a_test_has_run():
+    assert set(get_args(AirflowClusterSpec.model_fields["version"].annotation)) == set(RELEASES)
 
 
 def test_a_version_that_no_test_has_run_is_not_known():

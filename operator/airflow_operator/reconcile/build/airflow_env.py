@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_operator.airflow.releases import AIRFLOW_HOME, Component
+from airflow_operator.airflow.facts import AIRFLOW_HOME, Component, Option
 from airflow_operator.api.pods import Component as Settings
 from airflow_operator.domain import names
 from airflow_operator.reconcile import keys
@@ -12,6 +12,7 @@ from airflow_operator.reconcile.build import config, git_bundle, meta, pods
 from airflow_operator.reconcile.validate import ValidatedCluster
 
 CONNECTION_KEY = "connection"
+HOSTNAME_CALLABLE: Option = ("core", "hostname_callable")
 
 
 def common() -> list[dict[str, Any]]:
@@ -25,7 +26,7 @@ def common() -> list[dict[str, Any]]:
 
 
 def database(cluster: ValidatedCluster) -> list[dict[str, Any]]:
-    """What a process that opens the database has; on Airflow 3 task pods are none of these."""
+    """What a process that opens the database has; with the task SDK task pods are none of these."""
     return [
         pods.from_secret("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", names.connection(cluster.name), CONNECTION_KEY),
         pods.from_secret("AIRFLOW__CORE__FERNET_KEY", names.keys(cluster.name), keys.FERNET),
@@ -36,20 +37,40 @@ def of_component(cluster: ValidatedCluster, facts: Component, settings: Settings
     """Environment of a component; the operator's own variables come last and cannot be replaced."""
     own = common() + database(cluster)
     if facts.serves_logs:
-        own.append(pods.from_secret("AIRFLOW__API__SECRET_KEY", names.keys(cluster.name), keys.API_SECRET))
+        own.append(pods.from_secret(_variable(cluster.release.secret_key), names.keys(cluster.name), keys.API_SECRET))
     if facts.reads_dags:
         own += git_bundle.environment(cluster)
-    return pods.environment(pods.plain(cluster.spec.env), pods.plain(settings.env), own)
+    return pods.environment(_of_worker(cluster) if facts.runs_tasks else [], pods.plain(cluster.spec.env), pods.plain(settings.env), own)
 
 
 def of_task(cluster: ValidatedCluster) -> list[dict[str, Any]]:
-    """Environment of a task pod: no database URL, no fernet key, no signing key. A task whose DAG is fetched by itself logs in to git."""
-    return pods.environment(pods.plain(cluster.spec.env), common(), git_bundle.environment(cluster))
+    """Environment of a task pod: with the task SDK no database URL, no fernet key, no signing key.
+
+    A task whose DAG is fetched by itself logs in to git.
+    """
+    own = [] if cluster.release.task_sdk else database(cluster)
+    return pods.environment(pods.plain(cluster.spec.env), common(), own, git_bundle.environment(cluster))
 
 
 def of_job(cluster: ValidatedCluster) -> list[dict[str, Any]]:
     """Environment of the Jobs that work on the database."""
     return pods.environment(pods.plain(cluster.spec.env), common(), database(cluster))
+
+
+def _of_worker(cluster: ValidatedCluster) -> list[dict[str, Any]]:
+    """What a process that runs tasks itself has, unless the spec says otherwise."""
+    # SIGTERM is for the scheduler alone, which waits for its tasks; sent to all processes it kills them (seen on 3.3.2).
+    made = [{"name": "DUMB_INIT_SETSID", "value": "0"}]
+    section, option = HOSTNAME_CALLABLE
+    if option not in cluster.spec.config.get(section, {}):
+        # The API server fetches logs from the host that ran the task: a Deployment's pod has no name that others can resolve.
+        made.append({"name": _variable(HOSTNAME_CALLABLE), "value": "airflow.utils.net.get_host_ip_address"})
+    return made
+
+
+def _variable(option: Option) -> str:
+    """The environment variable of an option of airflow.cfg."""
+    return f"AIRFLOW__{'__'.join(option)}".upper()
 
 
 def env_from(cluster: ValidatedCluster) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from airflow_operator.domain import names
@@ -17,24 +18,37 @@ Builder = Callable[[ValidatedCluster, Keys], Manifest]
 DRAIN = {"preStop": {"sleep": {"seconds": 8}}}
 """Time for the Service to forget a pod that ends: without it a roll refuses connections for a second (measured)."""
 
+LAST_BEATS = {"preStop": {"exec": {"command": ["python", f"{pods.SCRIPTS_DIR}/{config.DRAIN_FILE}"]}}}
+"""A scheduler that is told to end waits for its tasks but beats no more: another one would start them a second time."""
+
 
 def api_server(cluster: ValidatedCluster, keys: Keys) -> Manifest:
     """Deployment of the API server and UI. It signs and checks tokens, so it holds both halves of the key."""
     facts = cluster.release.api_server
-    mounts = _token_key(cluster) + _config_map("jwks", meta.name_of(config.jwks(cluster, keys)), config.JWKS_DIR)
-    return workload(cluster, keys, facts, cluster.spec.api_server, mounts, lifecycle=DRAIN)
+    own = _token_key(cluster) if facts.signs_tokens else Mounts()
+    if facts.checks_tokens:
+        own += _config_map("jwks", meta.name_of(config.jwks(cluster, keys)), config.JWKS_DIR)
+    return workload(cluster, keys, facts, cluster.spec.api_server, own, lifecycle=DRAIN)
 
 
 def scheduler(cluster: ValidatedCluster, keys: Keys) -> Manifest:
-    """Deployment of the schedulers, replaced one at a time. They sign task tokens and start task pods."""
-    template = _config_map("pod-template", meta.name_of(task_pods.template_config_map(cluster)), config.POD_TEMPLATE_DIR)
-    return workload(cluster, keys, cluster.release.scheduler, cluster.spec.scheduler, _token_key(cluster) + template)
+    """Deployment of the schedulers, replaced one at a time. They sign task tokens, start task pods, or run tasks themselves."""
+    facts, settings = cluster.release.scheduler, cluster.spec.scheduler
+    own = _token_key(cluster) if facts.signs_tokens else Mounts()
+    if cluster.runs_task_pods:
+        own += _config_map("pod-template", meta.name_of(task_pods.template_config_map(cluster)), config.POD_TEMPLATE_DIR)
+    if facts.reads_dags:
+        own += _dags(cluster, keys, reports=facts is cluster.release.parser)
+    if facts.runs_tasks:
+        own += _config_map("drain", meta.name_of(config.drain(cluster)), pods.SCRIPTS_DIR)
+    return workload(cluster, keys, facts, settings, own, lifecycle=LAST_BEATS if facts.runs_tasks else None)
 
 
 def dag_processor(cluster: ValidatedCluster, keys: Keys) -> Manifest:
     """Deployment of the DAG processor; its git-sync reports every commit to the operator."""
     facts = cluster.release.dag_processor
-    return workload(cluster, keys, facts, cluster.spec.dag_processor, _dags(cluster, keys, reports=True) + _probe(cluster))
+    own = _dags(cluster, keys, reports=True) + _probe(cluster)
+    return workload(cluster, keys, facts, cluster.settings_of(facts.name), own)
 
 
 def triggerer(cluster: ValidatedCluster, keys: Keys) -> Manifest:
@@ -48,8 +62,10 @@ def triggerer(cluster: ValidatedCluster, keys: Keys) -> Manifest:
     return made
 
 
-COMPONENTS: tuple[Builder, ...] = (api_server, scheduler, dag_processor, triggerer)
-"""In the order of a rolling change."""
+COMPONENTS: Mapping[str, Builder] = MappingProxyType(
+    {"api-server": api_server, "scheduler": scheduler, "dag-processor": dag_processor, "triggerer": triggerer}
+)
+"""Which of them a cluster has, and in which order they change, is a fact of its release."""
 
 
 def _token_key(cluster: ValidatedCluster) -> Mounts:

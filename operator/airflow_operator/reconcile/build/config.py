@@ -21,35 +21,41 @@ JWT_FILE = "private-key.pem"
 POD_TEMPLATE_DIR = "/opt/airflow/pod-template"
 POD_TEMPLATE_FILE = "pod_template.yaml"
 PROBE_FILE = "heartbeat.py"
+DRAIN_FILE = "drain.py"
 
 
 def airflow_cfg(cluster: ValidatedCluster) -> Manifest:
     """airflow.cfg: the operator's defaults, what the user sets, and last what the operator owns. Nothing secret."""
     periods = [seconds(entry.git.period) for entry in cluster.spec.dags if entry.git and entry.git.period != ONCE]
-    merged = airflow_config.merge(airflow_config.defaults(min(periods, default=None)), cluster.spec.config, owned(cluster))
+    merged = airflow_config.merge(airflow_config.defaults(cluster.release, min(periods, default=None)), cluster.spec.config, owned(cluster))
     return meta.config_map(cluster, "config", {CONFIG_FILE: airflow_config.render(merged)})
 
 
 def owned(cluster: ValidatedCluster) -> Config:
     """Options that follow from the spec; `config` and `env` refuse them."""
-    service = names.api_server(cluster.name)
+    release = cluster.release
     made: Config = {
-        "core": {
-            "executor": ",".join(cluster.spec.executors),
-            "auth_manager": cluster.release.auth_manager_fab,
-            "execution_api_server_url": f"http://{service}.{cluster.namespace}.svc:8080{cluster.base_path}/execution/",
-        },
-        # All components read one file; only those that hold the key files touch these paths (seen on 3.3.2).
-        "api_auth": {"jwt_private_key_path": f"{JWT_DIR}/{JWT_FILE}", "trusted_jwks_url": f"{JWKS_DIR}/{JWKS_FILE}"},
-        "kubernetes_executor": {
-            "namespace": cluster.namespace,
-            "pod_template_file": f"{POD_TEMPLATE_DIR}/{POD_TEMPLATE_FILE}",
-        },
+        "core": {"executor": ",".join(cluster.spec.executors), "auth_manager": release.auth_manager_fab},
         "logging": {"base_log_folder": pods.LOGS_DIR},
         # The scheduler's probe asks this server: an exec probe of Airflow's own costs 4 to 5 % of a core.
         "scheduler": {"enable_health_check": "True"},
     }
-    return {**made, **dags.config(cluster)}
+    if cluster.runs_task_pods:
+        template = f"{POD_TEMPLATE_DIR}/{POD_TEMPLATE_FILE}"
+        made["kubernetes_executor"] = {"namespace": cluster.namespace, "pod_template_file": template}
+    return airflow_config.merge(made, _of_tasks(cluster), dags.config(cluster))
+
+
+def _of_tasks(cluster: ValidatedCluster) -> Config:
+    """How tasks reach Airflow."""
+    if not cluster.release.task_sdk:
+        return {}
+    url = f"http://{names.api_server(cluster.name)}.{cluster.namespace}.svc:8080{cluster.base_path}/execution/"
+    return {
+        "core": {"execution_api_server_url": url},
+        # All components read one file; only those that hold the key files touch these paths (seen on 3.3.2).
+        "api_auth": {"jwt_private_key_path": f"{JWT_DIR}/{JWT_FILE}", "trusted_jwks_url": f"{JWKS_DIR}/{JWKS_FILE}"},
+    }
 
 
 def jwks(cluster: ValidatedCluster, keys: Keys) -> Manifest:
@@ -60,3 +66,8 @@ def jwks(cluster: ValidatedCluster, keys: Keys) -> Manifest:
 def probes(cluster: ValidatedCluster) -> Manifest:
     """The script behind the probes of components without an HTTP endpoint."""
     return meta.config_map(cluster, "probes", {PROBE_FILE: airflow_scripts()[PROBE_FILE]})
+
+
+def drain(cluster: ValidatedCluster) -> Manifest:
+    """The script that keeps the heartbeat of a scheduler fresh while it waits for the tasks that it runs."""
+    return meta.config_map(cluster, "drain", {name: airflow_scripts()[name] for name in (DRAIN_FILE, PROBE_FILE)})

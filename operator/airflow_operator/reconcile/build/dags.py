@@ -22,9 +22,13 @@ def path(entry: DagSource) -> str:
 
 
 def config(cluster: ValidatedCluster) -> Config:
-    """The options that tell Airflow where DAGs are; none where there are none."""
+    """The options that tell Airflow where DAGs are, and, where that can be chosen, who parses them."""
+    release = cluster.release
+    made: Config = {"scheduler": {"standalone_dag_processor": str(release.standalone)}} if release.scheduler_parses else {}
     if not cluster.spec.dags:
-        return {}
+        return made
+    if not release.dag_bundle_class:
+        return {**made, "core": {"dags_folder": path(cluster.spec.dags[0])}}
     bundles = [git_bundle.bundle(entry) if git_bundle.fetched(entry) else _folder(cluster, entry) for entry in cluster.spec.dags]
     return {"dag_processor": {"dag_bundle_config_list": json.dumps(bundles, separators=(",", ":"))}}
 

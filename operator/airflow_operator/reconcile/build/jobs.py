@@ -24,7 +24,9 @@ PROVISION_DIR = "/run/secrets/provision"
 
 def scripts(cluster: ValidatedCluster) -> Manifest:
     """The scripts that the Jobs run in the Airflow image."""
-    return meta.config_map(cluster, "scripts", {name: text for name, text in airflow_scripts().items() if name != config.PROBE_FILE})
+    return meta.config_map(
+        cluster, "scripts", {name: text for name, text in airflow_scripts().items() if name not in (config.PROBE_FILE, config.DRAIN_FILE)}
+    )
 
 
 def provision_name(cluster: ValidatedCluster, key_id: str) -> str:

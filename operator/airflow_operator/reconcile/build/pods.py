@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airflow_operator.airflow.releases import AIRFLOW_HOME, AIRFLOW_UID
+from airflow_operator.airflow.facts import AIRFLOW_HOME, AIRFLOW_UID
 from airflow_operator.api.common import Image, Resources
 from airflow_operator.api.pods import PodDefaults
 from airflow_operator.domain.manifest import Manifest
@@ -25,6 +25,8 @@ CONTAINER_SECURITY: Mapping[str, Any] = {
 REQUESTS: Mapping[str, Mapping[str, str]] = {
     "api-server": {"cpu": "200m", "memory": "512Mi"},
     "scheduler": {"cpu": "100m", "memory": "384Mi"},
+    # A scheduler that runs tasks itself: one of them is a process of 100 to 150 MiB.
+    "worker": {"cpu": "500m", "memory": "1Gi"},
     "dag-processor": {"cpu": "100m", "memory": "320Mi"},
     "triggerer": {"cpu": "100m", "memory": "320Mi"},
     "git-sync": {"cpu": "10m", "memory": "32Mi"},

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from airflow_operator.airflow.releases import AIRFLOW_UID
+from airflow_operator.airflow.facts import AIRFLOW_UID
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.manifest import Manifest
 from airflow_operator.reconcile.build import airflow_env, config, dags, git_sync, meta, pods, storage

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_operator.airflow.releases import Component
+from airflow_operator.airflow.facts import Component
 from airflow_operator.api.pods import Component as Settings
+from airflow_operator.api.pods import Scheduler
 from airflow_operator.domain import labels, names
+from airflow_operator.domain.durations import seconds
 from airflow_operator.domain.hashing import digest
 from airflow_operator.domain.manifest import Manifest, dig
 from airflow_operator.reconcile import references
-from airflow_operator.reconcile.build import airflow_env, dags, meta, pods, storage
+from airflow_operator.reconcile.build import airflow_env, dags, meta, pods, rbac, storage
 from airflow_operator.reconcile.keys import Keys
 from airflow_operator.reconcile.validate import ValidatedCluster
 
@@ -74,11 +77,11 @@ def _template(
     notes = pods.merged_maps(defaults.annotations, settings.annotations)
     spec: dict[str, Any] = {
         "serviceAccountName": names.child(cluster.name, facts.name),
-        "automountServiceAccountToken": facts.name in ("api-server", "scheduler"),
+        "automountServiceAccountToken": facts.name in rbac.bindings(cluster),
         # A Service named airflow-... would otherwise inject AIRFLOW_* variables.
         "enableServiceLinks": False,
         "securityContext": pods.airflow_security(),
-        "terminationGracePeriodSeconds": facts.grace,
+        "terminationGracePeriodSeconds": _grace(facts, settings),
         "containers": [_container(cluster, facts, settings, own, lifecycle), *own.sidecars],
         "volumes": [*airflow_env.volumes(cluster), *own.volumes, storage.logs_volume(cluster)],
         **({"initContainers": list(own.init_containers)} if own.init_containers else {}),
@@ -102,11 +105,16 @@ def _container(
         **({"ports": ports} if ports else {}),
         **{name: _under(cluster.base_path, probe) for name, probe in facts.probes.items()},
         **({"lifecycle": lifecycle} if lifecycle else {}),
-        "resources": pods.resources(facts.name, cluster.spec.pods.resources, settings.resources),
+        "resources": pods.resources("worker" if facts.runs_tasks else facts.name, cluster.spec.pods.resources, settings.resources),
         "securityContext": pods.container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [*airflow_env.mounts(), *own.mounts, storage.logs_mount()],
     }
+
+
+def _grace(facts: Component, settings: Settings) -> int:
+    wanted = settings.drain_timeout if isinstance(settings, Scheduler) else None
+    return math.ceil(seconds(wanted)) if wanted else facts.grace
 
 
 def _under(path: str, probe: Mapping[str, Any]) -> dict[str, Any]:

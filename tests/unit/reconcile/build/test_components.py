@@ -6,8 +6,8 @@ import configparser
 
 import pytest
 
-from airflow_operator.reconcile import keys
-from airflow_operator.reconcile.build import components, config, secrets, services, storage
+from airflow_operator.reconcile import keys, plan
+from airflow_operator.reconcile.build import components, config, pods, secrets, services, storage
 from airflow_operator.reconcile.plan import prerequisites
 from tests.unit import factory
 from tests.unit.factory import KEYS
@@ -32,6 +32,12 @@ def variables(name, **fields):
 
 def mounted(name, **fields):
     return {item["mountPath"] for item in container(name, **fields)["volumeMounts"]}
+
+
+def airflow_cfg(**fields):
+    parser = configparser.ConfigParser()
+    parser.read_string(config.airflow_cfg(factory.cluster(**fields))["data"]["airflow.cfg"])
+    return {section: dict(parser[section]) for section in parser.sections()}
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -67,6 +73,64 @@ def test_only_those_who_sign_hold_the_private_key_and_only_the_api_server_the_pu
     assert {name for name in BUILDERS if config.JWKS_DIR in mounted(name)} == {"api-server"}
     assert {name for name in BUILDERS if config.POD_TEMPLATE_DIR in mounted(name)} == {"scheduler"}
     assert {name for name in BUILDERS if "AIRFLOW__API__SECRET_KEY" in variables(name)} == {"api-server", "triggerer"}
+
+
+def test_airflow_2_runs_a_web_server_without_tokens():
+    old = {"version": "2.11.2", "dags": [GIT]}
+    assert container("api-server", **old)["args"][-1] == "exec airflow webserver"
+    assert {probe["httpGet"]["path"] for key, probe in container("api-server", **old).items() if key.endswith("Probe")} == {"/health"}
+    for name in BUILDERS:
+        assert not {config.JWT_DIR, config.JWKS_DIR} & mounted(name, **old)
+    assert {name for name in BUILDERS if "AIRFLOW__WEBSERVER__SECRET_KEY" in variables(name, **old)} == {"api-server", "triggerer"}
+    cfg = airflow_cfg(**old)
+    assert cfg["core"]["dags_folder"] == "/opt/airflow/bundles/dags-folder/repo"
+    assert cfg["scheduler"]["standalone_dag_processor"] == "False"
+    assert not {"api_auth", "dag_processor"} & set(cfg)
+    assert "execution_api_server_url" not in cfg["core"]
+
+
+def test_whoever_parses_dags_reports_commits():
+    def reporters(**fields):
+        cluster = factory.cluster(dags=[GIT], **fields)
+        pods = {item["metadata"]["name"]: item["spec"]["template"]["spec"] for item in plan.components(cluster, KEYS)}
+        return {
+            name.removeprefix("demo-")
+            for name, spec in pods.items()
+            for item in spec["containers"]
+            if "GITSYNC_WEBHOOK_URL" in {variable["name"] for variable in item["env"]}
+        }
+
+    assert reporters() == {"dag-processor"}
+    assert reporters(executors=["LocalExecutor"]) == {"dag-processor"}
+    assert reporters(version="2.11.2") == {"scheduler"}
+    assert reporters(version="2.11.2", dagProcessor={}) == {"dag-processor"}
+
+
+@pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
+def test_a_scheduler_that_runs_tasks_is_a_worker(version):
+    fields = {"version": version, "executors": ["LocalExecutor"], "dags": [GIT]}
+    made = container("scheduler", **fields)
+    given = {item["name"]: item.get("value") for item in made["env"]}
+    assert given["DUMB_INIT_SETSID"] == "0"
+    assert given["AIRFLOW__CORE__HOSTNAME_CALLABLE"] == "airflow.utils.net.get_host_ip_address"
+    assert {"AIRFLOW__API__SECRET_KEY", "AIRFLOW__WEBSERVER__SECRET_KEY"} & set(given)
+    assert {"name": "worker-logs", "containerPort": 8793} in made["ports"]
+    assert made["lifecycle"]["preStop"]["exec"]["command"] == ["python", f"{pods.SCRIPTS_DIR}/drain.py"]
+    assert "/opt/airflow/bundles/dags-folder" in mounted("scheduler", **fields)
+    assert pod("scheduler", **fields)["spec"]["terminationGracePeriodSeconds"] == 600
+    own = {**fields, "scheduler": {"drainTimeout": "90m"}, "config": {"core": {"hostname_callable": "socket.gethostname"}}}
+    assert pod("scheduler", **own)["spec"]["terminationGracePeriodSeconds"] == 5400
+    assert "AIRFLOW__CORE__HOSTNAME_CALLABLE" not in variables("scheduler", **own)
+
+
+def test_nobody_may_make_pods_where_tasks_need_none():
+    cluster = factory.cluster(executors=["LocalExecutor"])
+    made = prerequisites(cluster, KEYS)
+    assert not [item for item in made if item["kind"] == "RoleBinding"]
+    assert not [item for item in made if item["metadata"]["name"].startswith(("demo-task", "demo-pod-template"))]
+    assert not [name for name in BUILDERS if pod(name, executors=["LocalExecutor"])["spec"]["automountServiceAccountToken"]]
+    assert "kubernetes_executor" not in airflow_cfg(executors=["LocalExecutor"])
+    assert airflow_cfg(executors=["KubernetesExecutor", "LocalExecutor"])["core"]["executor"] == "KubernetesExecutor,LocalExecutor"
 
 
 def test_only_those_who_parse_or_run_dags_have_them():
@@ -141,12 +205,6 @@ def test_a_changed_option_rolls_everyone_by_the_name_of_the_file():
     names = [next(item["configMap"]["name"] for item in made["spec"]["volumes"] if item["name"] == "config") for made in (before, after)]
     assert names[0] != names[1]
     assert before["metadata"]["annotations"] == after["metadata"]["annotations"]
-
-
-def airflow_cfg(**fields):
-    parser = configparser.ConfigParser()
-    parser.read_string(config.airflow_cfg(factory.cluster(**fields))["data"]["airflow.cfg"])
-    return parser
 
 
 def test_airflow_cfg_holds_what_follows_from_the_spec():

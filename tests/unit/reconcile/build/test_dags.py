@@ -110,7 +110,7 @@ def test_a_new_password_rolls_what_fetches():
     def template(password):
         secret = factory.secret("git", username="me", password=password)
         found = bundled({("Secret", "git"): secret}, credentialsSecretRef={"name": "git"})
-        return {builder.__name__: builder(found, KEYS)["spec"]["template"] for builder in components.COMPONENTS}
+        return {builder.__name__: builder(found, KEYS)["spec"]["template"] for builder in components.COMPONENTS.values()}
 
     one, other = template("1"), template("2")
     assert {name for name in one if one[name] != other[name]} == {"dag_processor", "triggerer"}
