@@ -129,12 +129,6 @@ _CLUSTERS = [
     Refused("name starts with a digit", cluster(name="1st"), "", "start with a letter"),
     Refused("version", cluster({"version": "2.0.0"}), "spec.version", "must be '2.11.2'", 'supported values: "2.11.2"'),
     Refused("executor", cluster({"executors": ["KubernetesExecutor", "CeleryExecutor"]}), "spec.executors", "CeleryExecutor and others do"),
-    Refused(
-        "two entries on Airflow 2",
-        cluster({"version": "2.11.2", "dags": [*git()["dags"], {"name": "b", **git()["dags"][0]}]}),
-        "spec.dags",
-        "several need Airflow 3",
-    ),
     Refused("bundle on Airflow 2", cluster({"version": "2.11.2", **git(delivery="Bundle")}), "spec.dags", "needs Airflow 3"),
     Refused("no executor", cluster({"executors": []}), "spec.executors", "name at least one executor, or leave the field out"),
     Refused("an executor twice", cluster({"executors": ["LocalExecutor"] * 2}), "spec.executors", "name each executor once"),

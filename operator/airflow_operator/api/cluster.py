@@ -75,12 +75,6 @@ _TASK_PODS = Cel(
 )
 
 
-_ONE_FOLDER = Cel(
-    rule="!has(self.dags) || size(self.dags) <= 1 || !self.version.startsWith('2.')",
-    message="Airflow 2 takes one entry in this version of the operator: several need Airflow 3",
-    check=lambda spec: len(spec.dags) <= 1 or not spec.version.startswith("2."),
-    field_path=".dags",
-)
 _BUNDLES = Cel(
     rule="!has(self.dags) || !self.version.startsWith('2.') || !self.dags.exists(it, has(it.git) && it.git.delivery == 'Bundle')",
     message="delivery: Bundle needs Airflow 3: use delivery: Sidecar",
@@ -133,7 +127,7 @@ class AirflowClusterSpec(Model):
     )
     paused: bool = Field(default=False, description="true: the operator writes nothing but status. Airflow itself goes on.")
 
-    rules = (_TASK_PODS, _ONE_FOLDER, _BUNDLES)
+    rules = (_TASK_PODS, _BUNDLES)
 
 
 class AirflowCluster(Model):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 CLAIM = "PersistentVolumeClaim"
 MANY_NODES = frozenset({"ReadWriteMany", "ReadOnlyMany"})
 ONE_POD = "ReadWriteOncePod"
+MANY = 1000
 
 
 def shared(cluster: ValidatedCluster) -> Condition | None:
@@ -52,12 +53,10 @@ def _modes(live: Live | None) -> set[str]:
 
 def _readers(cluster: ValidatedCluster) -> int:
     """Pods that read DAGs; task pods count as many."""
-    if "KubernetesExecutor" in cluster.spec.executors:
-        return 1000
-    names = [facts.name for facts in cluster.release.components if facts.reads_dags]
-    # With LocalExecutor the schedulers run tasks.
-    return sum(cluster.settings_of(name).replicas for name in {*names, "scheduler"})
+    if cluster.runs_task_pods:
+        return MANY
+    return sum(cluster.settings_of(facts.name).replicas for facts in cluster.release.components if facts.reads_dags)
 
 
 def _who(cluster: ValidatedCluster, readers: int) -> str:
-    return "task pods" if "KubernetesExecutor" in cluster.spec.executors else f"{readers} pods"
+    return "task pods" if cluster.runs_task_pods else f"{readers} pods"

@@ -88,7 +88,7 @@ def _dags(cluster: ValidatedCluster, keys: Keys, *, reports: bool) -> Mounts:
     return Mounts(
         volumes=tuple(dags.volumes(cluster)),
         mounts=tuple(dags.mounts(cluster)),
-        init_containers=tuple(git_sync.init_containers(cluster, patient=False)),
+        init_containers=tuple(dags.init_containers(cluster, patient=False)),
         sidecars=tuple(git_sync.sidecars(cluster, keys, reports=reports)),
     )
 

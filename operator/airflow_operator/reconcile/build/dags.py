@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_operator.airflow.config import Config
 from airflow_operator.api.dags import DagSource
-from airflow_operator.reconcile.build import git_bundle, git_sync
+from airflow_operator.reconcile.build import dag_links, git_bundle, git_sync
 from airflow_operator.reconcile.references import Reference
 from airflow_operator.reconcile.validate import ValidatedCluster
 
@@ -28,19 +28,28 @@ def config(cluster: ValidatedCluster) -> Config:
     if not cluster.spec.dags:
         return made
     if not release.dag_bundle_class:
-        return {**made, "core": {"dags_folder": path(cluster.spec.dags[0])}}
+        return {**made, "core": {"dags_folder": dag_links.FOLDER if dag_links.wanted(cluster) else path(cluster.spec.dags[0])}}
     bundles = [git_bundle.bundle(entry) if git_bundle.fetched(entry) else _folder(cluster, entry) for entry in cluster.spec.dags]
     return {"dag_processor": {"dag_bundle_config_list": json.dumps(bundles, separators=(",", ":"))}}
 
 
 def mounts(cluster: ValidatedCluster) -> list[dict[str, Any]]:
     """Mounts of an Airflow container that reads DAGs."""
-    return [mount for entry in cluster.spec.dags for mount in _mounts(cluster, entry)]
+    folder = [dag_links.mount(read_only=True)] if dag_links.wanted(cluster) else []
+    return [*(mount for entry in cluster.spec.dags for mount in _mounts(cluster, entry)), *folder]
 
 
 def volumes(cluster: ValidatedCluster) -> list[dict[str, Any]]:
     """Volumes of a pod that reads DAGs."""
-    return [volume for entry in cluster.spec.dags for volume in _volumes(cluster, entry)]
+    folder = [dag_links.volume()] if dag_links.wanted(cluster) else []
+    return [*(volume for entry in cluster.spec.dags for volume in _volumes(cluster, entry)), *folder]
+
+
+def init_containers(cluster: ValidatedCluster, *, patient: bool) -> list[dict[str, Any]]:
+    """What runs before Airflow starts. `patient`: a task pod waits for a repository instead of failing its task."""
+    targets = {entry.name: path(entry) for entry in cluster.spec.dags}
+    links = [dag_links.init_container(cluster, targets)] if dag_links.wanted(cluster) else []
+    return [*git_sync.init_containers(cluster, patient=patient), *links]
 
 
 def started_with(cluster: ValidatedCluster) -> list[Reference]:

@@ -9,7 +9,7 @@ import yaml
 from airflow_operator.airflow.facts import AIRFLOW_UID
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.manifest import Manifest
-from airflow_operator.reconcile.build import airflow_env, config, dags, git_sync, meta, pods, storage
+from airflow_operator.reconcile.build import airflow_env, config, dags, meta, pods, storage
 from airflow_operator.reconcile.build.overlay import overlay
 from airflow_operator.reconcile.validate import ValidatedCluster
 
@@ -35,7 +35,7 @@ def template(cluster: ValidatedCluster) -> Manifest:
         **pods.pull_secrets(cluster.spec.image, cluster.spec.git_sync.image),
         **pods.scheduling(defaults),
     }
-    if fetching := git_sync.init_containers(cluster, patient=True):
+    if fetching := dags.init_containers(cluster, patient=True):
         spec["initContainers"] = fetching
     made = pods.pod(spec, {**pods.merged_maps(defaults.labels), **marks}, pods.merged_maps(defaults.annotations))
     made["metadata"]["name"] = "placeholder-name"

@@ -126,3 +126,34 @@ def test_tasks_hold_no_connection_of_a_sidecar():
     rows = [{"git": {"repo": REPO, "credentialsSecretRef": {"name": "git"}}}]
     found = factory.cluster(references={("Secret", "git"): factory.secret("git", token="t")}, dags=rows)
     assert not [item for item in airflow_env.of_task(found) if item["name"].startswith("AIRFLOW_CONN")]
+
+
+AIRFLOW_2 = {"version": "2.11.2", "executors": ["LocalExecutor", "KubernetesExecutor"]}
+
+
+def test_airflow_2_has_one_folder_with_a_link_to_each_source():
+    rows = [
+        {"git": {"repo": REPO, "subPath": "dags"}},
+        {"name": "nfs", "volume": {"claimName": "dags"}},
+        {"name": "own", "image": {"path": "/x"}},
+    ]
+    found = factory.cluster(references=claim(), dags=rows, **AIRFLOW_2)
+    assert config.owned(found)["core"]["dags_folder"] == "/opt/airflow/dag-sources"
+    wanted = {
+        "dags-folder": "/opt/airflow/bundles/dags-folder/repo/dags",
+        "nfs": "/opt/airflow/bundles/nfs",
+        "own": "/x",
+    }
+    links = " && ".join(f"ln -sfn {target} /opt/airflow/dag-sources/{name}" for name, target in wanted.items())
+    for spec in [components.scheduler(found, KEYS)["spec"]["template"]["spec"], *pods_of(found)[1:]]:
+        first, last = spec["initContainers"]
+        assert (first["name"], last["name"]) == ("git-sync-init", "link-dags")
+        assert last["command"] == ["bash", "-c", links]
+        assert {"name": "dag-sources", "mountPath": "/opt/airflow/dag-sources", "readOnly": True} in spec["containers"][0]["volumeMounts"]
+        assert {"name": "dag-sources", "emptyDir": {}} in spec["volumes"]
+
+
+def test_airflow_2_reads_a_single_source_where_it_lies():
+    found = factory.cluster(dags=[{"name": "etl", "git": {"repo": REPO}}], **AIRFLOW_2)
+    assert config.owned(found)["core"]["dags_folder"] == "/opt/airflow/bundles/etl/repo"
+    assert "link-dags" not in {item["name"] for item in task_pods.template(found)["spec"]["initContainers"]}
