@@ -42,17 +42,19 @@ MOMENTS: dict[str, Callable[[Picture], bool]] = {
 
 
 def kill_operator(root: Kubectl, killed: set[str]) -> None:
-    """Kill the operator's pod of now, without grace; a pod that was killed before does not count."""
+    """Kill the pod that leads, without grace; one that was killed before does not count."""
     operator = root.within(OPERATOR_NAMESPACE)
 
-    def running() -> str:
-        for pod in operator.list("pods", selector=f"app.kubernetes.io/name={OPERATOR}"):
-            if pod["metadata"]["uid"] not in killed and pod["status"].get("phase") == "Running":
-                killed.add(pod["metadata"]["uid"])
-                return str(pod["metadata"]["name"])
-        return ""
+    def leading() -> str:
+        lease = operator.get("lease", OPERATOR) or {"spec": {}}
+        name = str(lease["spec"].get("holderIdentity", "")).partition("_")[0]
+        pod = operator.get("pod", name) if name else None
+        if pod is None or pod["metadata"]["uid"] in killed or pod["status"].get("phase") != "Running":
+            return ""
+        killed.add(pod["metadata"]["uid"])
+        return name
 
-    name = until("the operator runs", running, within=90, every=0.2)
+    name = until("a replica of the operator leads", leading, within=90, every=0.2)
     operator("delete", "pod", name, "--grace-period=0", "--force")
 
 
