@@ -169,11 +169,11 @@ ADMIN = optional(enabled=st.booleans(), secretRef=st.fixed_dictionaries({"name":
 
 
 def _fitting(spec: Json) -> Json:
-    """Settings of task pods are refused where no executor makes any, several sources of DAGs on Airflow 2."""
+    """Settings of task pods are refused where no executor makes any, bundles on Airflow 2."""
     made = spec if "KubernetesExecutor" in spec["executors"] else {key: value for key, value in spec.items() if key != "taskPods"}
     if not spec["version"].startswith("2.") or "dags" not in spec:
         return made
-    return {**made, "dags": [entry for entry in spec["dags"] if entry.get("git", {}).get("delivery") != "Bundle"][:1]}
+    return {**made, "dags": [entry for entry in spec["dags"] if entry.get("git", {}).get("delivery") != "Bundle"]}
 
 
 CLUSTER_SPEC = st.fixed_dictionaries(
