@@ -29,6 +29,7 @@ def generated() -> dict[str, str]:
             _role("ClusterRole", f"{OPERATOR}-view", permissions.VIEW, ("view",)),
             _role("ClusterRole", f"{OPERATOR}-edit", permissions.EDIT, ("edit", "admin")),
         ],
+        "base/leader.yaml": [_role("Role", f"{OPERATOR}-leader", permissions.LEADER), _binding("Role", f"{OPERATOR}-leader")],
         "cluster-wide/rbac.yaml": [_role("ClusterRole", OPERATOR, permissions.OPERATOR), _binding("ClusterRole")],
         "single-namespace/rbac.yaml": [_role("Role", OPERATOR, permissions.OPERATOR), _binding("Role")],
     }
@@ -47,13 +48,13 @@ def _role(kind: str, name: str, rules: Iterable[Rule], added_to: Iterable[str] =
     return {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": metadata, "rules": [rule.manifest() for rule in rules]}
 
 
-def _binding(role: str) -> Manifest:
+def _binding(role: str, name: str = OPERATOR) -> Manifest:
     # The namespace of the subject is filled in by the kustomization.
     return {
         "apiVersion": f"{RBAC}/v1",
         "kind": f"{role}Binding",
-        "metadata": {"name": OPERATOR},
-        "roleRef": {"apiGroup": RBAC, "kind": role, "name": OPERATOR},
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": RBAC, "kind": role, "name": name},
         "subjects": [{"kind": "ServiceAccount", "name": OPERATOR}],
     }
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
+import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -24,11 +27,12 @@ from airflow_operator.runtime.gitsync import GitSyncNews
 from airflow_operator.runtime.health import HealthProbe, HttpHealthProbe, NoHealthProbe
 from airflow_operator.runtime.health_turns import HealthTurns
 from airflow_operator.runtime.lag import LagMeter
+from airflow_operator.runtime.leader import Leader, LeadersKube, Timing
 from airflow_operator.runtime.login import Login
 from airflow_operator.runtime.operator import Duties, Operator
 from airflow_operator.runtime.reflector import Reflector
 from airflow_operator.runtime.wakeups import References, Wakeups
-from airflow_operator.settings import Settings
+from airflow_operator.settings import InvalidSetting, Settings, variable
 
 log = logging.getLogger("airflow_operator")
 
@@ -52,28 +56,36 @@ class Process:
 
     async def run(self, *, stop: asyncio.Event | None = None, watching: asyncio.Event | None = None) -> None:
         """Serve until SIGTERM or `stop`; `watching` is set when the watches begin."""
-        watching = watching or asyncio.Event()
+        watching, end = watching or asyncio.Event(), stop or _ended_by_signal()
         async with AsyncExitStack() as stack:
             kube = self.around_kube(await stack.enter_async_context(connect(self.kubeconfig, self.context)))
-            lag = LagMeter()
+            lag, wakeups, news = LagMeter(), Wakeups(), GitSyncNews()
+            leader = leader_of(self.settings, kube, os.environ)
             await stack.enter_async_context(_background(lag.run()))
-            await stack.enter_async_context(webhook.serving(liveness.application(lag, watching), self.settings.health_port))
-            if await crds_installed(kube, self.settings.namespaces, stop or asyncio.Event()):
-                await self._watch(await self._assemble(kube, stack), stop, watching)
+            ready = (lambda: True) if leader else watching.is_set
+            await stack.enter_async_context(webhook.serving(liveness.application(lag, ready), self.settings.health_port))
+            app = webhook.application(news, wakeups, leader)
+            self.webhook_port = await stack.enter_async_context(webhook.serving(app, self.settings.webhook_port))
+            if leader:
+                if not await _before(end, leader.take()):
+                    return
+                await stack.enter_async_context(_leading(leader))
+                kube = LeadersKube(kube, leader)
+            if await crds_installed(kube, self.settings.namespaces, end):
+                await self._watch(await self._assemble(kube, stack, wakeups, news), stop, watching)
 
-    async def _assemble(self, kube: Kube, stack: AsyncExitStack) -> Operator:
-        settings, wakeups = await with_own_image(self.settings, kube, os.environ), Wakeups()
+    async def _assemble(self, kube: Kube, stack: AsyncExitStack, wakeups: Wakeups, news: GitSyncNews) -> Operator:
+        settings = await with_own_image(self.settings, kube, os.environ)
         health = HealthTurns(self.health or await _health_probe(settings, stack), wakeups.wake)
         await stack.enter_async_context(_background(health.run()))
         ctx = Context(
             kube=kube,
             settings=settings,
             health=health,
-            news=GitSyncNews(),
+            news=news,
             references=References(),
             events=Events(kube, utc_now, os.environ.get("POD_NAME", COMPONENT)),
         )
-        self.webhook_port = await stack.enter_async_context(webhook.serving(webhook.application(ctx.news, wakeups), settings.webhook_port))
         for watch in Reflector(kube, ctx.references, wakeups, settings.namespaces).watches():
             await stack.enter_async_context(_background(watch))
         return Operator(ctx, wakeups, self.duties or real_duties())
@@ -104,6 +116,54 @@ def real_duties() -> Mapping[Kind, Duties]:
         AIRFLOW_BASE: Duties(reconcile_base, delete_base),
         AIRFLOW_CLUSTER: Duties(reconcile_cluster, delete_cluster),
     }
+
+
+def leader_of(settings: Settings, kube: Kube, environ: Mapping[str, str]) -> Leader | None:
+    """This replica's claim to lead; None where there is but one."""
+    if not settings.leader_election:
+        return None
+    namespace = environ.get("POD_NAMESPACE")
+    if not namespace:
+        raise InvalidSetting(f"{variable('leader_election')} needs POD_NAMESPACE: the namespace of the operator, where its Lease is.")
+    timing = Timing(settings.lease_duration, settings.lease_renew_deadline, settings.lease_retry_period)
+    address = environ.get("POD_IP", "")
+    host = f"[{address}]" if ":" in address else address
+    identity = f"{environ.get('POD_NAME') or socket.gethostname()}_{secrets.token_hex(4)}"
+    return Leader(kube, namespace, identity, timing, webhook=f"http://{host}:{settings.webhook_port}" if host else "")
+
+
+@asynccontextmanager
+async def _leading(leader: Leader) -> AsyncIterator[None]:
+    """Keep the Lease while the block runs; without it the process ends at once, as nothing of it may go on."""
+
+    async def keep() -> None:
+        await leader.keep()
+        log.critical("the Lease is lost: this process ends, and another replica leads")
+        logging.shutdown()
+        os._exit(1)
+
+    async with _background(keep()):
+        yield
+    await leader.give_up()
+
+
+def _ended_by_signal() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT until kopf takes the signals over: as the first process of a container nothing else would end this one."""
+    end = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end.set)
+    return end
+
+
+async def _before(end: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+    """Whether the work was done before the end came."""
+    tasks = [asyncio.create_task(work), asyncio.create_task(end.wait())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    done = tasks[0].done() and not end.is_set()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return done
 
 
 async def with_own_image(settings: Settings, kube: Kube, environ: Mapping[str, str]) -> Settings:

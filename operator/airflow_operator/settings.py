@@ -45,6 +45,14 @@ class Settings:
     """How long one reconciliation may take."""
     deletion_timeout: float = 300.0
     """After this time a resource whose clean-up fails is let go, and an event says so."""
+    leader_election: bool = False
+    """Whether one of several replicas works and the others stand by; needs a Lease in the operator's own namespace."""
+    lease_duration: float = 15.0
+    """How long a leader that is silent keeps the others waiting."""
+    lease_renew_deadline: float = 10.0
+    """How long a leader that cannot renew its Lease works on."""
+    lease_retry_period: float = 2.0
+    """Between two looks at the Lease."""
     health_port: int = 8080
     webhook_port: int = 8090
     log_format: LogFormat = "text"
@@ -55,6 +63,11 @@ class Settings:
         for name in ("resync", "reconcile_timeout", "deletion_timeout", "concurrency"):
             if getattr(self, name) <= 0:
                 raise InvalidSetting(f"{variable(name)} must be above zero.")
+        if not 0 < self.lease_retry_period < self.lease_renew_deadline < self.lease_duration:
+            raise InvalidSetting(
+                f"{variable('lease_retry_period')} must be below {variable('lease_renew_deadline')}, and that below "
+                f"{variable('lease_duration')}: two leaders could work at once otherwise."
+            )
         if self.debounce < 0:
             raise InvalidSetting(f"{variable('debounce')} must not be negative.")
 
@@ -132,6 +145,10 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "concurrency": _whole,
     "reconcile_timeout": _seconds,
     "deletion_timeout": _seconds,
+    "leader_election": _flag,
+    "lease_duration": _seconds,
+    "lease_renew_deadline": _seconds,
+    "lease_retry_period": _seconds,
     "health_port": _whole,
     "webhook_port": _whole,
     "log_format": _one_of("text", "json"),

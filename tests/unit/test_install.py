@@ -76,9 +76,19 @@ class TestBothInstalls:
         assert set(container["resources"]) == {"requests", "limits"}
         assert {"startupProbe", "livenessProbe", "readinessProbe"} <= set(container)
 
-    def test_one_operator_at_a_time(self, folder: str) -> None:
+    def test_of_two_operators_one_works(self, folder: str) -> None:
         (deployment,) = of_kind(folder, "Deployment")
-        assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
+        assert deployment["spec"]["replicas"] == 2
+        (container,) = operator_pod(folder)["containers"]
+        env = {item["name"]: item.get("value") for item in container["env"]}
+        assert env["AIRFLOW_OPERATOR_LEADER_ELECTION"] == "true"
+        assert {"POD_NAME", "POD_NAMESPACE", "POD_IP"} <= set(env)
+        (budget,) = of_kind(folder, "PodDisruptionBudget")
+        # The kustomization adds the label to the pods.
+        assert budget["spec"]["selector"]["matchLabels"] == {"app.kubernetes.io/name": "airflow-operator"}
+        assert budget["spec"]["maxUnavailable"] == 1
+        (role,) = [item for item in of_kind(folder, "Role") if item["metadata"]["name"] == "airflow-operator-leader"]
+        assert {resource for rule in role["rules"] for resource in rule["resources"]} == {"leases"}
 
     def test_runs_the_released_image(self, folder: str) -> None:
         (container,) = operator_pod(folder)["containers"]

@@ -23,6 +23,7 @@ DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
 POD = Kind("v1", "Pod", "pods")
 EVENT = Kind("v1", "Event", "events")
+LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 CHILD_KINDS: tuple[Kind, ...] = (
     SERVICE_ACCOUNT,
@@ -37,7 +38,7 @@ CHILD_KINDS: tuple[Kind, ...] = (
 )
 """The kinds of children, in the order in which they are applied: what a pod mounts comes before the pod."""
 
-_ALL = (*CHILD_KINDS, AIRFLOW_CLUSTER, AIRFLOW_BASE, NAMESPACE, POD, EVENT)
+_ALL = (*CHILD_KINDS, AIRFLOW_CLUSTER, AIRFLOW_BASE, NAMESPACE, POD, EVENT, LEASE)
 _BY_NAME = {(kind.api_version, kind.kind): kind for kind in _ALL}
 
 

@@ -10,6 +10,8 @@ from airflow_operator.domain.manifest import Kind, Manifest
 EXECUTOR_ROLE = "airflow-operator-executor"
 LOG_READER_ROLE = "airflow-operator-log-reader"
 
+OPERATOR_LEASE = "airflow-operator"
+
 READ = ("get", "list", "watch")
 
 
@@ -70,6 +72,12 @@ LOG_READER = (
     Rule("", ("pods/log",), ("get", "list")),
 )
 """What the API server needs to show the log of a running task pod."""
+
+LEADER = (
+    Rule("coordination.k8s.io", ("leases",), ("create",)),
+    Rule("coordination.k8s.io", ("leases",), ("get", "patch"), (OPERATOR_LEASE,)),
+)
+"""What replicas of the operator need in its own namespace to agree on who works."""
 
 SCALE = (f"{AIRFLOW_CLUSTER.plural}/scale",)
 

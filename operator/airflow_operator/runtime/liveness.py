@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
 from airflow_operator.runtime.lag import MOST, LagMeter
 
 
-def application(lag: LagMeter, watching: asyncio.Event) -> web.Application:
-    """GET /healthz and /readyz: 200, or 503 with a sentence."""
+def application(lag: LagMeter, ready: Callable[[], bool]) -> web.Application:
+    """GET /healthz and /readyz: 200, or 503 with a sentence. A replica that stands by is ready too."""
 
     async def healthz(_: web.Request) -> web.Response:
         late = lag.take()
         return _answer("" if late <= MOST else f"the event loop was {late:.1f} s late")
 
     async def readyz(_: web.Request) -> web.Response:
-        return _answer("" if watching.is_set() else "the operator is starting")
+        return _answer("" if ready() else "the operator is starting")
 
     app = web.Application()
     app.router.add_get("/healthz", healthz)

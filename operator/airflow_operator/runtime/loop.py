@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from airflow_operator.domain.errors import Waiting
 from airflow_operator.kube.errors import ApiError, Conflict, Unavailable
 from airflow_operator.reconcile.types import LookAgain
+from airflow_operator.runtime.leader import NotLeading
 from airflow_operator.settings import Settings
 
 log = logging.getLogger("airflow_operator.loop")
@@ -180,7 +181,7 @@ async def _rest(flag: asyncio.Event, seconds: float, debounce: float) -> None:
 
 def report(title: str, error: Exception, rest: float) -> None:
     """Log a failed step: expected failures in one line, bugs with their traceback."""
-    if isinstance(error, Waiting | Unavailable | Conflict | TimeoutError):
+    if isinstance(error, Waiting | Unavailable | Conflict | NotLeading | TimeoutError):
         log.warning("%s: %s; next try in %.0f s", title, _in_words(error), rest)
     else:
         log.error("%s: unexpected failure; next try in %.0f s", title, rest, exc_info=error)

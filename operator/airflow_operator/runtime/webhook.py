@@ -6,10 +6,12 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import aiohttp
 from aiohttp import web
 
 from airflow_operator.domain.kinds import AIRFLOW_CLUSTER
 from airflow_operator.runtime.gitsync import GitSyncNews
+from airflow_operator.runtime.leader import Leader
 from airflow_operator.runtime.wakeups import Resource, Wakeups
 
 log = logging.getLogger("airflow_operator.webhook")
@@ -21,13 +23,18 @@ LARGEST_BODY = 4096
 PATIENCE = 0.7
 """Seconds to wait until the status names the commit; git-sync waits one second for an answer, and asks again after another."""
 
+PASSED_ON = "X-Passed-On"
+"""Header of a call that another replica passes on: it is not passed on again."""
+
 _STATUS = {"recorded": 200, "refused": 404, "unexpected": 503}
 
 
-def application(news: GitSyncNews, wakeups: Wakeups) -> web.Application:
-    """The web application; it answers nothing but a status code."""
+def application(news: GitSyncNews, wakeups: Wakeups, leader: Leader | None = None) -> web.Application:
+    """The web application; it answers nothing but a status code. A replica that stands by passes calls on to the leader."""
 
     async def post(request: web.Request) -> web.Response:
+        if leader and not leader.leads():
+            return web.Response(status=await _passed_on(request, leader))
         where = request.match_info
         namespace, cluster, entry, commit = where["namespace"], where["cluster"], where["entry"], request.headers.get(HASH_HEADER, "")
         known = news.commit(namespace, cluster, entry)
@@ -44,6 +51,21 @@ def application(news: GitSyncNews, wakeups: Wakeups) -> web.Application:
     app = web.Application(client_max_size=LARGEST_BODY)
     app.router.add_post(PATH, post)
     return app
+
+
+async def _passed_on(request: web.Request, leader: Leader) -> int:
+    """The leader's answer; 503 where none is known or it does not answer: git-sync asks again."""
+    if not leader.holder_webhook or PASSED_ON in request.headers:
+        return _STATUS["unexpected"]
+    headers = {HASH_HEADER: request.headers.get(HASH_HEADER, ""), PASSED_ON: "1"}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE + 0.2), trust_env=False) as session,
+            session.post(f"{leader.holder_webhook}{request.path}", headers=headers, allow_redirects=False) as answer,
+        ):
+            return answer.status
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return _STATUS["unexpected"]
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from airflow_operator.runtime.webhook import serving
 
 async def test_ready_once_it_watches_and_not_alive_when_it_is_late() -> None:
     lag, watching = LagMeter(), asyncio.Event()
-    async with serving(application(lag, watching), 0, "127.0.0.1") as port, aiohttp.ClientSession() as session:
+    async with serving(application(lag, watching.is_set), 0, "127.0.0.1") as port, aiohttp.ClientSession() as session:
 
         async def status(path: str) -> int:
             async with session.get(f"http://127.0.0.1:{port}{path}") as response:
