@@ -24,6 +24,7 @@ def generated() -> dict[str, str]:
         "roles/airflow.yaml": [
             _role("ClusterRole", permissions.EXECUTOR_ROLE, permissions.EXECUTOR),
             _role("ClusterRole", permissions.LOG_READER_ROLE, permissions.LOG_READER),
+            *(_role("ClusterRole", permissions.LAUNCHER_ROLES[name], rules) for name, rules in permissions.LAUNCHERS.items()),
         ],
         "roles/users.yaml": [
             _role("ClusterRole", f"{OPERATOR}-view", permissions.VIEW, ("view",)),

@@ -38,8 +38,51 @@ POD_DEFAULTS: dict[str, st.SearchStrategy[Any]] = {
     "tolerations": st.lists(st.just({"key": "dedicated", "operator": "Exists"}), max_size=1),
     "affinity": st.just({"nodeAffinity": {}}),
     "priorityClassName": st.just("high"),
+    "topologySpreadConstraints": st.lists(
+        st.just({"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}),
+        max_size=1,
+    ),
+    "podSecurityContext": st.sampled_from([{"fsGroupChangePolicy": "Always"}, {"$retainKeys": ["runAsNonRoot", "seccompProfile"]}]),
+    "securityContext": st.just({"readOnlyRootFilesystem": True}),
     "resources": RESOURCES,
 }
+
+
+def _container(name: str, **fields: Any) -> Json:
+    return {"name": name, "image": "registry.example.com/c", "resources": {"requests": {"cpu": "1m", "memory": "1Mi"}}, **fields}
+
+
+SCRATCH = {"name": "own-scratch", "emptyDir": {}}
+RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+"""Nobody fills in what the last word leaves out."""
+
+PATCHES: st.SearchStrategy[Json] = st.sampled_from(
+    [
+        {"spec": {"terminationGracePeriodSeconds": 5}},
+        {"metadata": {"annotations": {"zone": "b"}}, "spec": {"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["a"]}]}},
+        {"spec": {"containers": [_container("own-patched", securityContext=RESTRICTED)]}},
+    ]
+)
+
+
+POD_SETTINGS: dict[str, st.SearchStrategy[Any]] = {
+    **POD_DEFAULTS,
+    "initContainers": st.sampled_from([[], [_container("own-init")], [_container("own-proxy", restartPolicy="Always")]]),
+    "podTemplate": PATCHES,
+}
+"""Each of these alone is valid, and so are all together. A list below a component replaces that of `pods`."""
+
+
+def _with_volume(spec: Json) -> Json:
+    """A mount has its volume."""
+    return {**spec, "volumes": [SCRATCH], "volumeMounts": [{"name": "own-scratch", "mountPath": "/own"}]}
+
+
+def settings(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Json]:
+    """Settings of pods with any of their fields, and of these."""
+    plain = optional(**POD_SETTINGS, **fields)
+    return st.one_of(plain, plain.map(_with_volume))
+
 
 VARIABLE_NAME = st.one_of(
     st.sampled_from(
@@ -135,9 +178,19 @@ DAGS = st.lists(
     max_size=3,
     unique_by=lambda entry: entry.get("name", "dags-folder"),
 )
-COMPONENT = optional(replicas=st.integers(0, 9), env=ENV, **POD_DEFAULTS)
 
-SCHEDULER = optional(replicas=st.integers(0, 9), env=ENV, drainTimeout=st.sampled_from(["30s", "1h30m", "168h"]), **POD_DEFAULTS)
+ACCOUNT = st.sampled_from([{}, {"name": "mine"}, {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/a"}}])
+PERMISSIONS = st.lists(st.sampled_from(["Pods", "Jobs", "SparkApplications", "ArgoWorkflows"]), max_size=4)
+
+COMPONENT = settings(
+    serviceAccount=ACCOUNT,
+    replicas=st.integers(0, 9),
+    env=ENV,
+    envFrom=ENV_FROM,
+    extraContainers=st.sampled_from([[], [_container("own-side")]]),
+)
+
+SCHEDULER = st.builds(lambda spec, own: {**spec, **own}, COMPONENT, optional(drainTimeout=st.sampled_from(["30s", "1h30m", "168h"])))
 
 POD_TEMPLATE = optional(
     metadata=optional(labels=st.dictionaries(LABEL_KEY, st.just("a"), max_size=1)),
@@ -191,13 +244,16 @@ CLUSTER_SPEC = st.fixed_dictionaries(
         "scheduler": SCHEDULER,
         "dagProcessor": COMPONENT,
         "apiServer": COMPONENT,
-        "triggerer": COMPONENT,
-        "taskPods": optional(podTemplate=POD_TEMPLATE),
+        "triggerer": st.builds(lambda spec, permissions: {**spec, "permissions": permissions}, COMPONENT, PERMISSIONS),
+        "serviceAccount": ACCOUNT,
+        "taskPods": settings(serviceAccount=ACCOUNT, permissions=PERMISSIONS, env=ENV, envFrom=ENV_FROM).flatmap(
+            lambda spec: POD_TEMPLATE.map(lambda patch: {**spec, "podTemplate": patch})
+        ),
         "auth": st.fixed_dictionaries({"fab": optional(admin=ADMIN)}),
         "logs": st.fixed_dictionaries({"volume": LOG_VOLUME}),
-        "pods": optional(**POD_DEFAULTS),
-        "gitSync": optional(image=IMAGE, resources=RESOURCES),
-        "jobs": optional(resources=RESOURCES),
+        "pods": settings(),
+        "gitSync": optional(image=IMAGE, resources=RESOURCES, securityContext=st.just({"readOnlyRootFilesystem": True})),
+        "jobs": settings(serviceAccount=ACCOUNT),
     },
 ).map(_fitting)
 

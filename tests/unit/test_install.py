@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 from airflow_operator import installgen
+from airflow_operator.api.pods import Permission
 from airflow_operator.domain import permissions
 from airflow_operator.domain.kinds import CHILD_KINDS, POD
 from airflow_operator.generated import stale
@@ -19,6 +20,10 @@ from airflow_operator.settings import RELEASED_IMAGE
 ROOT = Path(__file__).parents[2]
 INSTALL = ROOT / "manifests" / "install"
 SOURCE = ROOT / "operator" / "airflow_operator"
+
+
+MAY_EXEC = {permissions.LAUNCHER_ROLES["Pods"], permissions.LAUNCHER_ROLES["Jobs"]}
+"""Tasks that were permitted to start pods fetch their results that way; the operator itself never does."""
 
 
 def documents(folder: Path) -> Iterator[dict[str, Any]]:
@@ -96,7 +101,7 @@ class TestBothInstalls:
 
     def test_ships_the_roles_that_the_operator_binds_and_holds_no_crd(self, folder: str) -> None:
         names = {role["metadata"]["name"] for role in of_kind(folder, "ClusterRole")}
-        assert {permissions.EXECUTOR_ROLE, permissions.LOG_READER_ROLE} <= names
+        assert set(permissions.BOUND_ROLES) <= names
         assert of_kind(folder, "CustomResourceDefinition") == []
 
     def test_operator_escalates_nothing(self, folder: str) -> None:
@@ -104,8 +109,9 @@ class TestBothInstalls:
             for rule in role["rules"]:
                 assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
                 assert not {"escalate", "impersonate"} & set(rule["verbs"])
-                assert ("bind" not in rule["verbs"]) or rule["resourceNames"] == [permissions.EXECUTOR_ROLE, permissions.LOG_READER_ROLE]
-                assert not {"pods/exec", "nodes", "persistentvolumes", "clusterrolebindings", "roles"} & set(rule["resources"])
+                assert ("bind" not in rule["verbs"]) or rule["resourceNames"] == list(permissions.BOUND_ROLES)
+                assert "pods/exec" not in rule["resources"] or role["metadata"]["name"] in MAY_EXEC
+                assert not {"nodes", "persistentvolumes", "clusterrolebindings", "roles"} & set(rule["resources"])
 
 
 def test_single_namespace_has_no_right_outside_it() -> None:
@@ -126,11 +132,13 @@ def test_operator_may_do_what_it_does_with_every_child() -> None:
     assert set(rule.verbs) == {"get", "list", "watch"}
 
 
-def test_role_names_in_the_code_are_those_that_are_shipped() -> None:
-    shipped = {permissions.EXECUTOR_ROLE, permissions.LOG_READER_ROLE}
-    named = set()
+def test_roles_that_are_bound_have_their_names_from_the_table_of_rights() -> None:
     for path in (SOURCE / "reconcile").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("airflow-operator-"):
-                named.add(node.value)
-    assert {name for name in named if name.endswith(("-executor", "-log-reader", "-launcher"))} == shipped
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not node.value.startswith("airflow-operator-"), path
+
+
+def test_every_permission_has_a_role_with_rights() -> None:
+    assert set(permissions.LAUNCHERS) == set(permissions.LAUNCHER_ROLES) == set(get_args(Permission))
+    assert all(rules for rules in permissions.LAUNCHERS.values())

@@ -45,6 +45,12 @@ class Component:
     grace: int = 30
     """Seconds that a pod is given to end."""
 
+    @property
+    def field_name(self) -> str:
+        """The field of the spec that is about it, such as dagProcessor."""
+        head, *rest = self.name.split("-")
+        return head + "".join(part.title() for part in rest)
+
 
 @dataclass(frozen=True)
 class Release:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from airflow_operator.api.auth import Auth, FabAuth
 from airflow_operator.api.cel import Cel
-from airflow_operator.api.common import NAME, Atomic, DeletionPolicy, Image, Metadata, Model, ObjectName, Resources
+from airflow_operator.api.common import NAME, Atomic, DeletionPolicy, Image, Metadata, Model, ObjectName, Opaque, Resources
 from airflow_operator.api.config_rules import ConfigRules
 from airflow_operator.api.dags import DagSources
 from airflow_operator.api.environment import EnvFrom, EnvList
 from airflow_operator.api.executors import KUBERNETES, LOCAL, Executors
 from airflow_operator.api.logs import Logs
-from airflow_operator.api.pods import ApiServer, DagProcessor, PodDefaults, Scheduler, TaskPods, Triggerer
+from airflow_operator.api.pods import ApiServer, DagProcessor, Jobs, PodSettings, Scheduler, ServiceAccount, TaskPods, Triggerer
 
 
 class AirflowImage(Image):
@@ -59,18 +59,16 @@ class GitSync(Model):
 
     image: GitSyncImage = Field(default=GitSyncImage(), description="Image of git-sync.")
     resources: Resources = Field(default_factory=Resources, description="Requests and limits of each git-sync container.")
-
-
-class Jobs(Model):
-    """The Jobs that prepare the database and the users."""
-
-    resources: Resources = Field(default_factory=Resources, description="Requests and limits of each Job's container.")
+    security_context: Annotated[Mapping[str, Any], Opaque()] | None = Field(
+        default=None,
+        description="Security context of each git-sync container, laid over the restricted one of the operator field by field.",
+    )
 
 
 _TASK_PODS = Cel(
-    rule=f"!has(self.taskPods) || !has(self.taskPods.podTemplate) || self.executors.exists(name, name == '{KUBERNETES}')",
-    message=f"task pods are those of {KUBERNETES}: add it to spec.executors, or leave taskPods.podTemplate out",
-    check=lambda spec: spec.task_pods.pod_template is None or KUBERNETES in spec.executors,
+    rule=f"!has(self.taskPods) || self.executors.exists(name, name == '{KUBERNETES}')",
+    message=f"task pods are those of {KUBERNETES}: add it to spec.executors, or leave taskPods out",
+    check=lambda spec: "task_pods" not in spec.model_fields_set or KUBERNETES in spec.executors,
     field_path=".taskPods",
 )
 
@@ -115,8 +113,14 @@ class AirflowClusterSpec(Model):
     task_pods: TaskPods = Field(default_factory=TaskPods, description="The pods of tasks.")
     auth: Auth = Field(default=Auth(fab=FabAuth()), description="How users log in.")
     logs: Logs | None = Field(default=None, description="Where task logs are kept. Absent: the log of a task is gone with its pod.")
-    pods: PodDefaults = Field(
-        default_factory=PodDefaults, description="Settings of every pod of this deployment; a component may override them."
+    service_account: ServiceAccount | None = Field(
+        default=None,
+        description="ServiceAccount of every pod. Absent: each component has a generated one, called NAME-scheduler, NAME-api-server, "
+        "NAME-dag-processor, NAME-triggerer, NAME-task, NAME-jobs.",
+    )
+    pods: PodSettings = Field(
+        default_factory=PodSettings,
+        description="Settings of every pod of this deployment. Components, taskPods and jobs override them: maps merge, lists replace.",
     )
     git_sync: GitSync = Field(default=GitSync(), description="The git-sync containers.")
     jobs: Jobs = Field(default_factory=Jobs, description="The Jobs that prepare the database and the users.")

@@ -59,7 +59,7 @@ class ListMap:
         return {**handler(schema), "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [self.key]}
 
     def _unique(self, entries: Any) -> Any:
-        keys = [getattr(entry, self.key) for entry in entries]
+        keys = [entry[self.key] if isinstance(entry, Mapping) else getattr(entry, self.key) for entry in entries]
         for position, key in enumerate(keys):
             if key in keys[:position]:
                 raise refusal(f"{self.key} {key} stands twice", f"[{position}]")
@@ -82,6 +82,29 @@ class Opaque:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Keep whatever is inside."""
         return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
+@dataclass(frozen=True)
+class OpaqueEntry:
+    """Annotation of an object in a list, known to the schema only by the field that identifies it."""
+
+    key: str = "name"
+    longest: int = 63
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Refuse an entry without its key."""
+        return core_schema.no_info_after_validator_function(self._identified, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The key, and whatever else is inside."""
+        key = {"type": "string", "description": "What identifies the entry.", "minLength": 1, "maxLength": self.longest}
+        return {"type": "object", "properties": {self.key: key}, "required": [self.key], "x-kubernetes-preserve-unknown-fields": True}
+
+    def _identified(self, entry: Any) -> Any:
+        value = entry.get(self.key)
+        if not isinstance(value, str) or not 1 <= len(value) <= self.longest:
+            raise refusal(f"must be set, to a text of at most {self.longest} characters", f".{self.key}")
+        return entry
 
 
 @dataclass(frozen=True)

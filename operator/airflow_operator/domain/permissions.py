@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, CHILD_KINDS, EVENT, GROUP, NAMESPACE, POD
 from airflow_operator.domain.manifest import Kind, Manifest
@@ -11,6 +13,19 @@ EXECUTOR_ROLE = "airflow-operator-executor"
 LOG_READER_ROLE = "airflow-operator-log-reader"
 
 OPERATOR_LEASE = "airflow-operator"
+
+LAUNCHER_ROLES: Mapping[str, str] = MappingProxyType(
+    {
+        "Pods": "airflow-operator-pod-launcher",
+        "Jobs": "airflow-operator-job-launcher",
+        "SparkApplications": "airflow-operator-spark-launcher",
+        "ArgoWorkflows": "airflow-operator-argo-launcher",
+    }
+)
+"""What a spec may permit tasks to start, and the role that says so."""
+
+BOUND_ROLES = (EXECUTOR_ROLE, LOG_READER_ROLE, *LAUNCHER_ROLES.values())
+"""Roles that the operator may bind, and nothing else."""
 
 READ = ("get", "list", "watch")
 
@@ -55,8 +70,8 @@ OPERATOR = (
     Rule("", (EVENT.plural,), ("create",)),
     # The UID of a namespace tells a new one from an old one of the same name.
     Rule("", (NAMESPACE.plural,), ("get",)),
-    # Lets it hand out these two roles without having their rights.
-    Rule("rbac.authorization.k8s.io", ("clusterroles",), ("bind",), (EXECUTOR_ROLE, LOG_READER_ROLE)),
+    # Lets it hand out these roles without having their rights.
+    Rule("rbac.authorization.k8s.io", ("clusterroles",), ("bind",), BOUND_ROLES),
 )
 """What the operator may do in the namespaces that it serves."""
 
@@ -78,6 +93,36 @@ LEADER = (
     Rule("coordination.k8s.io", ("leases",), ("get", "patch"), (OPERATOR_LEASE,)),
 )
 """What replicas of the operator need in its own namespace to agree on who works."""
+
+_LAUNCH = (*READ, "create", "delete", "patch")
+_FOLLOW = (
+    Rule("", ("pods/log",), ("get", "list")),
+    Rule("", ("events",), READ),
+)
+_OUTPUT = Rule("", ("pods/exec",), ("create", "get"))
+"""How KubernetesPodOperator and KubernetesJobOperator fetch the XCom that a container leaves behind."""
+
+LAUNCHERS: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
+    {
+        "Pods": (Rule("", ("pods",), _LAUNCH), *_FOLLOW, _OUTPUT),
+        "Jobs": (
+            Rule("batch", ("jobs",), _LAUNCH),
+            Rule("batch", ("jobs/status",), ("get",)),
+            Rule("", ("pods",), READ),
+            *_FOLLOW,
+            _OUTPUT,
+        ),
+        "SparkApplications": (
+            Rule("sparkoperator.k8s.io", ("sparkapplications",), _LAUNCH),
+            Rule("sparkoperator.k8s.io", ("sparkapplications/status",), ("get",)),
+            # The operator marks the driver's pod.
+            Rule("", ("pods",), (*READ, "patch")),
+            *_FOLLOW,
+        ),
+        "ArgoWorkflows": (Rule("argoproj.io", ("workflows",), _LAUNCH), Rule("", ("pods",), READ), *_FOLLOW),
+    }
+)
+"""What tasks and triggers may do that start such objects; bound where `permissions` asks for it."""
 
 SCALE = (f"{AIRFLOW_CLUSTER.plural}/scale",)
 

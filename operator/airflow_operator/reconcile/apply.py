@@ -55,6 +55,14 @@ class Refusal:
     message: str
 
 
+class Refused(InvalidSpec):
+    """A dry run was refused, in the API server's words."""
+
+    def __init__(self, key: ObjectKey, error: ApiError) -> None:
+        super().__init__("Refused", f"The API server refused {key}: {error.message}")
+        self.key = key
+
+
 @dataclass(frozen=True)
 class Applied:
     """What came of it."""
@@ -189,14 +197,10 @@ async def _prove(kube: Kube, target: _Target) -> None:
         else:
             await kube.apply(target.manifest, dry_run=True)
     except Forbidden as error:
-        raise _refused(target, error) from error
+        raise Refused(target.key, error) from error
     except Invalid as error:
         if target.live is None or not await _is_sound(kube, target):
-            raise _refused(target, error) from error
-
-
-def _refused(target: _Target, error: ApiError) -> InvalidSpec:
-    return InvalidSpec("Refused", f"The API server refused {target.key}: {error.message}")
+            raise Refused(target.key, error) from error
 
 
 async def _try_anew(kube: Kube, manifest: Manifest) -> None:

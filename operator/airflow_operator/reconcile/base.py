@@ -10,13 +10,15 @@ from airflow_operator.api import AirflowBaseSpec, parse_base
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, PERSISTENT_VOLUME_CLAIM, POD, SECRET, SERVICE, STATEFUL_SET
-from airflow_operator.domain.manifest import Live, dig
+from airflow_operator.domain.manifest import Live, dig, key_of
 from airflow_operator.domain.quantities import quantity
 from airflow_operator.kube.errors import Forbidden, Invalid
-from airflow_operator.reconcile.apply import Applied, Desired, apply
+from airflow_operator.reconcile.apply import Applied, Desired, Refused, apply
+from airflow_operator.reconcile.blame import field_of
 from airflow_operator.reconcile.build import postgres
 from airflow_operator.reconcile.observe import lists
 from airflow_operator.reconcile.password import keep_password
+from airflow_operator.reconcile.prove import is_opaque
 from airflow_operator.reconcile.report import report, unchanged_but
 from airflow_operator.reconcile.status import summary
 from airflow_operator.reconcile.types import RETRY_REFUSED, Condition, LookAgain, soonest
@@ -62,10 +64,14 @@ async def clusters_of(ctx: Context, namespace: str, name: str) -> list[str]:
 async def _carry_out(ctx: Context, resource: Live, spec: AirflowBaseSpec, password: Live, children: Sequence[Live]) -> Applied:
     meta = resource["metadata"]
     wanted = postgres.postgres(meta["name"], meta["namespace"], meta["uid"], spec, postgres.password_to_set(password))
-    opaque = bool(spec.pods.affinity or spec.pods.tolerations)
     owned = [item for item in children if item["kind"] in ("Service", "StatefulSet")]
     await _grow(ctx, meta["name"], spec, children)
-    return await apply(ctx.kube, Desired(tuple(wanted), prove=opaque), owned, owner=resource)
+    try:
+        return await apply(ctx.kube, Desired(tuple(wanted), prove=is_opaque(spec.pods)), owned, owner=resource)
+    except Refused as error:
+        template = next((dig(item, "spec", "template") for item in wanted if key_of(item) == error.key), None) or {}
+        field = field_of(error.message, template, "postgres", [("spec.pods", spec.pods)])
+        raise InvalidSpec("Refused", f"{field}: {error.message}") from None
 
 
 async def _grow(ctx: Context, name: str, spec: AirflowBaseSpec, children: Sequence[Live]) -> None:

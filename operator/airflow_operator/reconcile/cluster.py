@@ -10,11 +10,11 @@ from airflow_operator.domain.kinds import kind_of
 from airflow_operator.domain.manifest import dig, key_of
 from airflow_operator.kube.errors import ApiError, Forbidden, Invalid
 from airflow_operator.reconcile import dags
-from airflow_operator.reconcile.apply import Applied, Desired, apply, prove
+from airflow_operator.reconcile.apply import Applied, Desired, apply
 from airflow_operator.reconcile.build.git_sync import webhook_token
 from airflow_operator.reconcile.observe import observe
 from airflow_operator.reconcile.plan import plan
-from airflow_operator.reconcile.prove import opaque_parts, prove_task_pod
+from airflow_operator.reconcile.prove import opaque_parts, prove_pods
 from airflow_operator.reconcile.report import report, unchanged_but
 from airflow_operator.reconcile.secrets import Kept, keep_admin, keep_keys
 from airflow_operator.reconcile.status import counts, status, summary, what_runs
@@ -68,8 +68,7 @@ async def _carry_out(ctx: Context, cluster: ValidatedCluster, step: Step, seen: 
     """Remove what must be gone first, then bring everything else to its desired state."""
     children = (*seen.children, *(item for item in seen.provisioning if item["kind"] != "Pod"))
     if opaque_parts(cluster.spec):
-        await prove_task_pod(ctx.kube, cluster, seen.children)
-        await prove(ctx.kube, (*step.objects, *step.later), children)
+        await prove_pods(ctx.kube, cluster, (*step.objects, *step.later), children)
     live = {key_of(child): child for child in children}
     for key in step.discard:
         if key in live:

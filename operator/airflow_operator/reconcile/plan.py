@@ -12,13 +12,13 @@ from airflow_operator.reconcile import evidence, rollout, schema
 from airflow_operator.reconcile.build import config, git_bundle, git_files, jobs, rbac, secrets, services, storage, task_pods
 from airflow_operator.reconcile.build.components import COMPONENTS
 from airflow_operator.reconcile.evidence import Evidence
+from airflow_operator.reconcile.in_use import WORKLOADS, accounts_in_use, objects_in_use
 from airflow_operator.reconcile.keys import Keys
 from airflow_operator.reconcile.schema import Provisioned, Schema
 from airflow_operator.reconcile.types import Condition, LookAgain, SeenCluster, Step
 from airflow_operator.reconcile.validate import ValidatedCluster
 
 _RANK = {(kind.api_version, kind.kind): rank for rank, kind in enumerate(CHILD_KINDS)}
-WORKLOADS = ("Deployment", "StatefulSet")
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ def components(cluster: ValidatedCluster, keys: Keys) -> list[Manifest]:
     return [COMPONENTS[facts.name](cluster, keys) for facts in cluster.release.components]
 
 
-def prerequisites(cluster: ValidatedCluster, keys: Keys) -> list[Manifest]:
-    """All that the workloads and Jobs refer to."""
+def prerequisites(cluster: ValidatedCluster, keys: Keys, accounts: rbac.InUse | None = None) -> list[Manifest]:
+    """All that the workloads and Jobs refer to; `accounts` are those that pods run with at present."""
     release, claim = cluster.release, storage.logs_claim(cluster)
     hosts, connections = git_files.known_hosts(cluster), git_bundle.connections(cluster)
     return [
         *rbac.service_accounts(cluster),
-        *rbac.role_bindings(cluster),
+        *rbac.role_bindings(cluster, accounts),
         secrets.connection(cluster, keys),
         *([connections] if connections else []),
         config.airflow_cfg(cluster),
@@ -214,11 +214,11 @@ def _step(
     database: _Database,
     look_again: float | None = None,
 ) -> Step:
-    wanted = sorted([*prerequisites(cluster, keys), *made], key=lambda item: _RANK[item["apiVersion"], item["kind"]])
+    wanted = sorted([*prerequisites(cluster, keys, accounts_in_use(seen)), *made], key=lambda item: _RANK[item["apiVersion"], item["kind"]])
     building = {key_of(item) for item in wanted}
     workloads = [child for child in seen.children if child["kind"] in WORKLOADS]
     left = {key_of(child) for child in workloads} if stage or not made else set()
-    kept = {*keep, *database.keep, *left, *_in_use(seen)} - building
+    kept = {*keep, *database.keep, *left, *objects_in_use(seen)} - building
     delays = [delay for delay in (look_again, database.retry_in, _next_retry(findings)) if delay is not None]
     return Step(
         objects=tuple(wanted),
@@ -234,15 +234,3 @@ def _step(
 def _next_retry(findings: tuple[Condition, ...]) -> float | None:
     """A fault is looked at again without being woken."""
     return 20.0 if any(item.status == "False" and not item.waiting for item in findings) else None
-
-
-def _in_use(seen: SeenCluster) -> set[ObjectKey]:
-    """ConfigMaps that a pod, or a workload that makes pods, still refers to; those that ended mount nothing any more."""
-    makers = [child for child in seen.children if child["kind"] in WORKLOADS or (child["kind"] == "Job" and not evidence.ended(child))]
-    pods = [pod for pod in seen.pods if dig(pod, "status", "phase") not in ("Succeeded", "Failed")]
-    specs = [*(dig(maker, "spec", "template", "spec") for maker in makers), *(pod.get("spec") for pod in pods)]
-    used = {dig(volume, "configMap", "name") for spec in specs for volume in dig(spec, "volumes", default=[])}
-    maps = {child["metadata"]["name"]: child for child in seen.children if child["kind"] == "ConfigMap"}
-    # The pod template of tasks is text, and names others.
-    texts = [text for name in used & set(maps) for text in dig(maps[name], "data", default={}).values()]
-    return {key_of(child) for name, child in maps.items() if name in used or any(name in text for text in texts)}

@@ -6,29 +6,77 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from airflow_operator.api import AirflowClusterSpec
+from airflow_operator.api.pods import PodDefaults
+from airflow_operator.domain import labels
 from airflow_operator.domain.errors import InvalidSpec
-from airflow_operator.domain.manifest import Live, key_of
-from airflow_operator.kube.errors import Invalid
-from airflow_operator.reconcile.build import task_pods
+from airflow_operator.domain.manifest import Live, Manifest, dig, key_of
+from airflow_operator.kube.errors import Forbidden, Invalid
+from airflow_operator.reconcile.apply import Refused, prove
+from airflow_operator.reconcile.blame import field_of
+from airflow_operator.reconcile.build import custom, task_pods
 from airflow_operator.reconcile.references import COMPONENT_FIELDS
 from airflow_operator.reconcile.validate import ValidatedCluster
 
 if TYPE_CHECKING:
     from airflow_operator.kube.protocol import Kube
 
+OPAQUE = (
+    "tolerations",
+    "affinity",
+    "topology_spread_constraints",
+    "pod_security_context",
+    "security_context",
+    "init_containers",
+    "extra_containers",
+    "volumes",
+    "volume_mounts",
+    "pod_template",
+)
+"""Fields of pod settings that only the API server can judge."""
+
+
+def is_opaque(settings: PodDefaults) -> bool:
+    """Whether the settings hold anything that only the API server can judge."""
+    return any(getattr(settings, name, None) for name in OPAQUE)
+
 
 def opaque_parts(spec: AirflowClusterSpec) -> bool:
     """Whether the spec holds parts of pods that only the API server can judge."""
-    layers = [spec.pods, *(getattr(spec, name) for name in COMPONENT_FIELDS)]
-    return bool(spec.task_pods.pod_template) or any(layer.affinity or layer.tolerations for layer in layers if layer)
+    layers = [spec.pods, spec.task_pods, spec.jobs, *(getattr(spec, name) for name in COMPONENT_FIELDS)]
+    return bool(spec.git_sync.security_context) or any(is_opaque(layer) for layer in layers if layer)
 
 
-async def prove_task_pod(kube: Kube, cluster: ValidatedCluster, children: Sequence[Live]) -> None:
-    """Try the pod template of tasks, which reaches the cluster as text; InvalidSpec in the API server's words."""
+async def prove_pods(kube: Kube, cluster: ValidatedCluster, wanted: Sequence[Manifest], children: Sequence[Live]) -> None:
+    """Try everything that would change; InvalidSpec names the field of the spec and has the API server's words."""
+    await _prove_task_pod(kube, cluster, children)
+    try:
+        await prove(kube, wanted, children)
+    except Refused as error:
+        refused = next(item for item in wanted if key_of(item) == error.key)
+        template = dig(refused, "spec", "template")
+        if template is None:
+            raise
+        component = dig(refused, "metadata", "labels", labels.COMPONENT)
+        field = field_of(error.message, template, component, _layers(cluster, component))
+        raise InvalidSpec("Refused", f"{field}: {error.message}") from None
+
+
+def _layers(cluster: ValidatedCluster, component: str) -> tuple[custom.Layer, ...]:
+    """The settings that a component's pods are made of."""
+    for facts in cluster.release.components:
+        if facts.name == component:
+            return custom.layers(cluster, facts.field_name, cluster.settings_of(component))
+    return custom.layers(cluster, "jobs", cluster.spec.jobs)
+
+
+async def _prove_task_pod(kube: Kube, cluster: ValidatedCluster, children: Sequence[Live]) -> None:
+    """Try the pod template of tasks, which reaches the cluster as text."""
     if not cluster.runs_task_pods or key_of(task_pods.template_config_map(cluster)) in {key_of(child) for child in children}:
         return
+    trial = task_pods.trial(cluster)
     try:
-        await kube.apply(task_pods.trial(cluster), dry_run=True)
-    except Invalid as error:
-        message = f"spec.taskPods.podTemplate or spec.pods: the API server refuses the task pod: {error.message}"
-        raise InvalidSpec("Refused", message) from None
+        await kube.apply(trial, dry_run=True)
+    except (Forbidden, Invalid) as error:
+        layers = custom.layers(cluster, "taskPods", cluster.spec.task_pods)
+        field = field_of(error.message, trial["spec"]["template"], "base", layers)
+        raise InvalidSpec("Refused", f"{field}: The API server refused the pod of tasks: {error.message}") from None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_operator.api import AirflowClusterSpec
 from airflow_operator.api.dags import DagSource
+from airflow_operator.api.pods import PodTemplate
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,19 @@ COMPONENT_FIELDS = ("api_server", "scheduler", "dag_processor", "triggerer")
 
 def of_spec(spec: AirflowClusterSpec) -> tuple[Reference, ...]:
     """Every reference of a spec, in its order."""
-    found = [*of_environment(spec.env, "spec.env"), *_of_env_from(spec.env_from, "spec.envFrom")]
-    for attribute in COMPONENT_FIELDS:
-        settings = getattr(spec, attribute)
-        found += of_environment(settings.env, f"spec.{_camel(attribute)}.env") if settings else ()
-    found += [*_of_dags(spec), *_of_auth(spec)]
+    found: list[Reference] = []
+    for field, owner in with_variables(spec):
+        found += [*of_environment(owner.env, f"{field}.env"), *of_env_from(owner.env_from, f"{field}.envFrom")]
+    found += [*_of_dags(spec), *_of_auth(spec), *of_parts(spec)]
     return tuple(found)
+
+
+def with_variables(spec: AirflowClusterSpec) -> Iterator[tuple[str, Any]]:
+    """Every part of a spec with `env` and `env_from`, after its field."""
+    yield "spec", spec
+    for attribute in (*COMPONENT_FIELDS, "task_pods"):
+        if settings := getattr(spec, attribute):
+            yield f"spec.{_camel(attribute)}", settings
 
 
 def of_environment(env: Iterable[Any], field: str) -> Iterator[Reference]:
@@ -69,11 +77,47 @@ def _of_auth(spec: AirflowClusterSpec) -> Iterator[Reference]:
             yield Reference("spec.auth.fab.admin.secretRef", "Secret", admin.secret_ref.name, key)
 
 
-def _of_env_from(sources: Iterable[Any], field: str) -> Iterator[Reference]:
+def of_env_from(sources: Iterable[Any], field: str) -> Iterator[Reference]:
+    """References of a list of whole Secrets and ConfigMaps."""
     for index, source in enumerate(sources):
         for kind, ref in (("Secret", source.secret_ref), ("ConfigMap", source.config_map_ref)):
             if ref is not None:
                 yield Reference(f"{field}[{index}]", kind, ref.name, "", bool(ref.optional))
+
+
+def of_parts(spec: AirflowClusterSpec) -> Iterator[Reference]:
+    """References inside parts of pods that the schema does not look into. The kubelet waits for these, the operator does not."""
+    for attribute in ("pods", *COMPONENT_FIELDS, "task_pods", "jobs"):
+        settings = getattr(spec, attribute)
+        for part in ("init_containers", "extra_containers", "volumes", "pod_template"):
+            value = getattr(settings, part, None)
+            for kind, name in _within(value.spec if isinstance(value, PodTemplate) else value):
+                yield Reference(f"spec.{_camel(attribute)}.{_camel(part)}", kind, name, optional=True)
+
+
+def _within(part: Any) -> Iterator[tuple[str, str]]:
+    """(kind, name) of every Secret and ConfigMap that a part of a pod cannot start without."""
+    if isinstance(part, Mapping):
+        for key, value in part.items():
+            kind = _KINDS.get(key)
+            name = (value.get("secretName") or value.get("name")) if kind and isinstance(value, Mapping) else None
+            if kind and isinstance(name, str) and not value.get("optional"):
+                yield kind, name
+            yield from _within(value)
+    elif isinstance(part, list | tuple):
+        for entry in part:
+            yield from _within(entry)
+
+
+_KINDS = {
+    "secretKeyRef": "Secret",
+    "secretRef": "Secret",
+    "secret": "Secret",
+    "configMapKeyRef": "ConfigMap",
+    "configMapRef": "ConfigMap",
+    "configMap": "ConfigMap",
+}
+"""Fields of a pod's variables and volumes that name an object, and its kind."""
 
 
 def _camel(attribute: str) -> str:

@@ -157,10 +157,11 @@ def _refuse_lost_lines(spec: AirflowClusterSpec) -> None:
 
 def _refuse_owned_variables(spec: AirflowClusterSpec, found: Mapping[tuple[str, str], Live | None]) -> None:
     """`envFrom` could bring in what `env` refuses: the API server cannot see that, so it is looked at here."""
-    for source in spec.env_from:
-        ref = source.secret_ref or source.config_map_ref
-        kind = "Secret" if source.secret_ref else "ConfigMap"
-        for key in dig(found.get((kind, ref.name)) if ref else None, "data", default={}):
-            refusal = refused_variable(f"{source.prefix or ''}{key}")
-            if refusal and ref:
-                raise InvalidSpec("OwnedSetting", f"spec.envFrom takes in {kind} {ref.name}, of which {refusal}.")
+    for field, owner in references.with_variables(spec):
+        for source in owner.env_from:
+            ref = source.secret_ref or source.config_map_ref
+            kind = "Secret" if source.secret_ref else "ConfigMap"
+            for key in dig(found.get((kind, ref.name)) if ref else None, "data", default={}):
+                refusal = refused_variable(f"{source.prefix or ''}{key}")
+                if refusal and ref:
+                    raise InvalidSpec("OwnedSetting", f"{field}.envFrom takes in {kind} {ref.name}, of which {refusal}.")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from airflow_operator.airflow.facts import AIRFLOW_HOME, Component, Option
+from airflow_operator.api.environment import EnvFrom
 from airflow_operator.api.pods import Component as Settings
 from airflow_operator.domain import names
 from airflow_operator.reconcile import keys
@@ -49,7 +51,9 @@ def of_task(cluster: ValidatedCluster) -> list[dict[str, Any]]:
     A task whose DAG is fetched by itself logs in to git.
     """
     own = [] if cluster.release.task_sdk else database(cluster)
-    return pods.environment(pods.plain(cluster.spec.env), common(), own, git_bundle.environment(cluster))
+    return pods.environment(
+        pods.plain(cluster.spec.env), pods.plain(cluster.spec.task_pods.env), common(), own, git_bundle.environment(cluster)
+    )
 
 
 def of_job(cluster: ValidatedCluster) -> list[dict[str, Any]]:
@@ -73,9 +77,9 @@ def _variable(option: Option) -> str:
     return f"AIRFLOW__{'__'.join(option)}".upper()
 
 
-def env_from(cluster: ValidatedCluster) -> dict[str, Any]:
-    """`envFrom` where the spec has any."""
-    found = pods.plain(cluster.spec.env_from)
+def env_from(cluster: ValidatedCluster, own: Iterable[EnvFrom] = ()) -> dict[str, Any]:
+    """`envFrom` where the spec has any; of two sources of one variable the last wins."""
+    found = pods.plain([*cluster.spec.env_from, *own])
     return {"envFrom": found} if found else {}
 
 

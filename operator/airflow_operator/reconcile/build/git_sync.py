@@ -127,7 +127,7 @@ def _container(cluster: ValidatedCluster, entry: DagSource, name: str, extra: di
         "imagePullPolicy": cluster.spec.git_sync.image.pull_policy,
         "env": [*pods.variables({**_settings(git), **extra}), *by_member, *pods.variables(found.plain)],
         "resources": pods.resources("git-sync", cluster.spec.git_sync.resources),
-        "securityContext": pods.container_security(UID, UID),
+        "securityContext": pods.laid_over(pods.container_security(UID, UID), cluster.spec.git_sync.security_context),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": volume_of(entry), "mountPath": ROOT}, *(mount for _, mount in _files(cluster, entry))],
     }

@@ -11,7 +11,7 @@ from airflow_operator.domain.hashing import digest
 from airflow_operator.domain.manifest import Manifest
 from airflow_operator.jobs.sources import airflow_scripts
 from airflow_operator.reconcile import evidence, keys
-from airflow_operator.reconcile.build import airflow_env, config, meta, pods, postgres
+from airflow_operator.reconcile.build import airflow_env, config, custom, meta, pods, postgres, rbac
 from airflow_operator.reconcile.keys import Keys
 from airflow_operator.reconcile.validate import ValidatedCluster
 
@@ -86,7 +86,7 @@ def provision(cluster: ValidatedCluster, own: Keys, action: str = "Provision") -
         **pods.scheduling(settings),
     }
     marks = provisioning_labels(cluster.namespace, cluster.name, cluster.base.name)
-    template = pods.pod(spec, {**pods.merged_maps(settings.labels), **marks}, pods.merged_maps(settings.annotations))
+    template = pods.pod(pods.secured(spec, "provision", settings), {**settings.labels, **marks}, settings.annotations)
     name = provision_name(cluster, own.key_id) if action == "Provision" else names.child(cluster.name, f"deprovision-{digest(own.key_id)}")
     return {
         "apiVersion": "batch/v1",
@@ -116,16 +116,15 @@ def migrate(cluster: ValidatedCluster, identity: str, asked_by: str, expect: str
 
 def users(cluster: ValidatedCluster, identity: str, secret: str, version: str) -> Manifest:
     """Makes the administrator. `version` stands for the Secret's content, under the cluster's own key."""
-    made = _job(cluster, "users", [identity, secret, version], {evidence.DATABASE: identity}, {"ADMIN_DIR": ADMIN_DIR})
-    template = made["spec"]["template"]["spec"]
-    template["volumes"].append({"name": "admin", "secret": {"secretName": secret, "defaultMode": 0o440}})
-    template["containers"][0]["volumeMounts"].append({"name": "admin", "mountPath": ADMIN_DIR, "readOnly": True})
-    return made
+    notes, env = {evidence.DATABASE: identity}, {"ADMIN_DIR": ADMIN_DIR}
+    return _job(cluster, "users", [identity, secret, version], notes, env, admin=secret)
 
 
-def _job(cluster: ValidatedCluster, component: str, asked: Any, notes: Mapping[str, str], env: Mapping[str, str]) -> Manifest:
+def _job(
+    cluster: ValidatedCluster, component: str, asked: Any, notes: Mapping[str, str], env: Mapping[str, str], *, admin: str = ""
+) -> Manifest:
     """A Job in the Airflow image. Its name is a digest of what it was asked, so that another question is another Job."""
-    defaults = cluster.spec.pods
+    defaults, own = cluster.spec.pods, cluster.spec.jobs
     variables = {"EXPECTED_VERSION": cluster.spec.version, "PYTHONUNBUFFERED": "1", **env}
     container = {
         "name": component,
@@ -134,25 +133,35 @@ def _job(cluster: ValidatedCluster, component: str, asked: Any, notes: Mapping[s
         "args": ["python", f"{pods.SCRIPTS_DIR}/{component}.py"],
         "env": pods.environment(airflow_env.of_job(cluster), pods.variables(variables)),
         **airflow_env.env_from(cluster),
-        "resources": pods.resources("job", defaults.resources, cluster.spec.jobs.resources),
+        "resources": pods.resources("job", defaults.resources, own.resources),
         "securityContext": pods.container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [*airflow_env.mounts(), {"name": "scripts", "mountPath": pods.SCRIPTS_DIR, "readOnly": True}],
+        "volumeMounts": [
+            *airflow_env.mounts(),
+            {"name": "scripts", "mountPath": pods.SCRIPTS_DIR, "readOnly": True},
+            *([{"name": "admin", "mountPath": ADMIN_DIR, "readOnly": True}] if admin else []),
+        ],
     }
     spec = {
-        "serviceAccountName": names.child(cluster.name, "jobs"),
+        "serviceAccountName": rbac.account_name(cluster, "jobs"),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "restartPolicy": "Never",
         "activeDeadlineSeconds": DEADLINES[component],
         "securityContext": pods.airflow_security(),
         "containers": [container],
-        "volumes": [*airflow_env.volumes(cluster), pods.config_map_volume("scripts", meta.name_of(scripts(cluster)))],
+        "volumes": [
+            *airflow_env.volumes(cluster),
+            pods.config_map_volume("scripts", meta.name_of(scripts(cluster))),
+            *([{"name": "admin", "secret": {"secretName": admin, "defaultMode": 0o440}}] if admin else []),
+        ],
         **pods.pull_secrets(cluster.spec.image),
-        **pods.scheduling(defaults),
+        **pods.scheduling(defaults, own),
     }
     marks = labels.of_cluster(cluster.name, component)
-    template = pods.pod(spec, {**pods.merged_maps(defaults.labels), **marks}, pods.merged_maps(defaults.annotations))
+    notes_of_pod = pods.merged_maps(defaults.annotations, own.annotations)
+    template = pods.pod(spec, {**pods.merged_maps(defaults.labels, own.labels), **marks}, notes_of_pod)
+    template = custom.customized(template, component, custom.layers(cluster, "jobs", own), image=cluster.image)
     made = meta.child(cluster, "batch/v1", "Job", component, spec={"backoffLimit": 0, "template": template})
     made["metadata"]["name"] = names.child(cluster.name, f"{component}-{digest(asked)}")
     made["metadata"]["annotations"] = dict(notes)

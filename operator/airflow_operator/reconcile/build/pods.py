@@ -9,6 +9,7 @@ from airflow_operator.airflow.facts import AIRFLOW_HOME, AIRFLOW_UID
 from airflow_operator.api.common import Image, Resources
 from airflow_operator.api.pods import PodDefaults
 from airflow_operator.domain.manifest import Manifest
+from airflow_operator.reconcile.build.overlay import overlay
 
 CONFIG_DIR = f"{AIRFLOW_HOME}/config"
 SCRIPTS_DIR = f"{AIRFLOW_HOME}/operator"
@@ -121,9 +122,29 @@ def scheduling(*layers: PodDefaults) -> dict[str, Any]:
             merged["tolerations"] = list(layer.tolerations)
         if layer.affinity is not None:
             merged["affinity"] = dict(layer.affinity)
+        if layer.topology_spread_constraints is not None:
+            merged["topologySpreadConstraints"] = list(layer.topology_spread_constraints)
         if layer.priority_class_name:
             merged["priorityClassName"] = layer.priority_class_name
     return merged
+
+
+def laid_over(context: Mapping[str, Any], *patches: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A security context with what each patch says of it; the last wins."""
+    made = dict(context)
+    for patch in patches:
+        made = overlay(made, patch or {})
+    return made
+
+
+def secured(spec: Mapping[str, Any], main: str, *layers: PodDefaults) -> dict[str, Any]:
+    """The spec of a pod with the security contexts that the layers ask for; `main` is the container that they mean."""
+    containers = []
+    for item in spec["containers"]:
+        context = laid_over(item["securityContext"], *(layer.security_context for layer in layers)) if item["name"] == main else None
+        containers.append({**item, "securityContext": context} if context is not None else item)
+    context = laid_over(spec["securityContext"], *(layer.pod_security_context for layer in layers))
+    return {**spec, "securityContext": context, "containers": containers}
 
 
 def merged_maps(*layers: Mapping[str, str] | None) -> dict[str, str]:

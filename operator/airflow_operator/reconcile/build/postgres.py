@@ -115,7 +115,9 @@ def _stateful_set(meta: dict[str, Any], name: str, spec: AirflowBaseSpec, settin
             "replicas": 1,
             "serviceName": names.postgres(name),
             "selector": {"matchLabels": selector(name)},
-            "template": pods.pod(_pod(name, spec, settings), marks, pods.merged_maps(spec.pods.annotations)),
+            "template": pods.pod(
+                pods.secured(_pod(name, spec, settings), "postgres", spec.pods), marks, pods.merged_maps(spec.pods.annotations)
+            ),
             "volumeClaimTemplates": [claim_template],
             "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         },

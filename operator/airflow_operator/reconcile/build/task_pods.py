@@ -6,11 +6,9 @@ from typing import Any
 
 import yaml
 
-from airflow_operator.airflow.facts import AIRFLOW_UID
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.manifest import Manifest
-from airflow_operator.reconcile.build import airflow_env, config, dags, meta, pods, storage
-from airflow_operator.reconcile.build.overlay import overlay
+from airflow_operator.reconcile.build import airflow_env, config, custom, dags, meta, pods, rbac, storage
 from airflow_operator.reconcile.validate import ValidatedCluster
 
 COMPONENT = "task"
@@ -20,12 +18,12 @@ GRACE = 600
 
 def template(cluster: ValidatedCluster) -> Manifest:
     """A Pod as KubernetesExecutor completes it: container `base` without args, the user's overlay as the last word."""
-    defaults = cluster.spec.pods
+    defaults, own = cluster.spec.pods, cluster.spec.task_pods
     # Without the managed-by label: the operator need not be told of every task.
     marks = {key: value for key, value in labels.of_cluster(cluster.name, COMPONENT).items() if key != labels.MANAGED_BY}
     spec: dict[str, Any] = {
-        "serviceAccountName": names.child(cluster.name, COMPONENT),
-        "automountServiceAccountToken": False,
+        "serviceAccountName": rbac.account_name(cluster, COMPONENT),
+        "automountServiceAccountToken": rbac.needs_token(cluster, COMPONENT),
         "enableServiceLinks": False,
         "restartPolicy": "Never",
         "securityContext": pods.airflow_security(),
@@ -33,15 +31,17 @@ def template(cluster: ValidatedCluster) -> Manifest:
         "containers": [_base(cluster)],
         "volumes": [*airflow_env.volumes(cluster), *dags.volumes(cluster), storage.logs_volume(cluster)],
         **pods.pull_secrets(cluster.spec.image, cluster.spec.git_sync.image),
-        **pods.scheduling(defaults),
+        **pods.scheduling(defaults, own),
     }
     if fetching := dags.init_containers(cluster, patient=True):
         spec["initContainers"] = fetching
-    made = pods.pod(spec, {**pods.merged_maps(defaults.labels), **marks}, pods.merged_maps(defaults.annotations))
+    notes = pods.merged_maps(defaults.annotations, own.annotations)
+    made = pods.pod(spec, {**pods.merged_maps(defaults.labels, own.labels), **marks}, notes)
+    made = custom.customized(made, "base", custom.layers(cluster, "taskPods", own))
     made["metadata"]["name"] = "placeholder-name"
     # Tasks go with their deployment: nobody else would ever remove their pods.
     made["metadata"]["ownerReferences"] = [{key: cluster.owner[key] for key in ("apiVersion", "kind", "name", "uid")}]
-    return {"apiVersion": "v1", "kind": "Pod", **overlay(made, cluster.spec.task_pods.pod_template or {})}
+    return {"apiVersion": "v1", "kind": "Pod", **made}
 
 
 def template_config_map(cluster: ValidatedCluster) -> Manifest:
@@ -70,8 +70,8 @@ def _base(cluster: ValidatedCluster) -> dict[str, Any]:
         "image": cluster.image,
         "imagePullPolicy": cluster.spec.image.pull_policy,
         "env": airflow_env.of_task(cluster),
-        **airflow_env.env_from(cluster),
-        "resources": pods.resources("task", cluster.spec.pods.resources),
-        "securityContext": pods.container_security(AIRFLOW_UID, 0),
+        **airflow_env.env_from(cluster, cluster.spec.task_pods.env_from),
+        "resources": pods.resources("task", cluster.spec.pods.resources, cluster.spec.task_pods.resources),
+        "securityContext": pods.container_security(),
         "volumeMounts": [*airflow_env.mounts(), *dags.mounts(cluster), storage.logs_mount()],
     }

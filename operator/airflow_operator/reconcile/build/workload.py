@@ -10,12 +10,12 @@ from typing import Any
 from airflow_operator.airflow.facts import Component
 from airflow_operator.api.pods import Component as Settings
 from airflow_operator.api.pods import Scheduler
-from airflow_operator.domain import labels, names
+from airflow_operator.domain import labels
 from airflow_operator.domain.durations import seconds
 from airflow_operator.domain.hashing import digest
 from airflow_operator.domain.manifest import Manifest, dig
 from airflow_operator.reconcile import references
-from airflow_operator.reconcile.build import airflow_env, dags, meta, pods, rbac, storage
+from airflow_operator.reconcile.build import airflow_env, custom, dags, meta, pods, rbac, storage
 from airflow_operator.reconcile.keys import Keys
 from airflow_operator.reconcile.validate import ValidatedCluster
 
@@ -51,7 +51,8 @@ def workload(
     """The Deployment of a component."""
     # A pod that never becomes ready, for a wrong git ref say, must not have cost one that works.
     rolling = {"maxSurge": 1, "maxUnavailable": 0}
-    template = _template(cluster, keys, facts, settings, own, lifecycle)
+    made_template = _template(cluster, keys, facts, settings, own, lifecycle)
+    template = custom.customized(made_template, facts.name, custom.layers(cluster, facts.field_name, settings), image=cluster.image)
     made = meta.child(
         cluster,
         "apps/v1",
@@ -76,8 +77,8 @@ def _template(
     given = pods.merged_maps(defaults.labels, settings.labels)
     notes = pods.merged_maps(defaults.annotations, settings.annotations)
     spec: dict[str, Any] = {
-        "serviceAccountName": names.child(cluster.name, facts.name),
-        "automountServiceAccountToken": facts.name in rbac.bindings(cluster),
+        "serviceAccountName": rbac.account_name(cluster, facts.name),
+        "automountServiceAccountToken": rbac.needs_token(cluster, facts.name),
         # A Service named airflow-... would otherwise inject AIRFLOW_* variables.
         "enableServiceLinks": False,
         "securityContext": pods.airflow_security(),
@@ -101,7 +102,7 @@ def _container(
         "imagePullPolicy": cluster.spec.image.pull_policy,
         "args": ["bash", "-c", f"exec airflow {facts.command}"],
         "env": airflow_env.of_component(cluster, facts, settings),
-        **airflow_env.env_from(cluster),
+        **airflow_env.env_from(cluster, settings.env_from),
         **({"ports": ports} if ports else {}),
         **{name: _under(cluster.base_path, probe) for name, probe in facts.probes.items()},
         **({"lifecycle": lifecycle} if lifecycle else {}),
@@ -127,7 +128,7 @@ def _under(path: str, probe: Mapping[str, Any]) -> dict[str, Any]:
 def _checksum(cluster: ValidatedCluster, keys: Keys, facts: Component, settings: Settings) -> str:
     """Changes with any Secret or ConfigMap that this component was started with; without the cluster's key it says nothing."""
     wanted = [reference for reference in references.of_spec(cluster.spec) if reference.field.startswith(("spec.env[", "spec.envFrom["))]
-    wanted += references.of_environment(settings.env, facts.name)
+    wanted += [*references.of_environment(settings.env, facts.name), *references.of_env_from(settings.env_from, facts.name)]
     if facts.reads_dags:
         wanted += dags.started_with(cluster)
     return keys.checksum([dict(keys.data), cluster.base.host, cluster.referenced_data(wanted)])

@@ -68,11 +68,11 @@ def test_the_operator_is_not_told_of_every_task():
 def test_the_overlay_has_the_last_word():
     patch = {
         "metadata": {"annotations": {"a": "1"}},
-        "spec": {"containers": [{"name": "base", "resources": {"limits": {"memory": "2Gi"}}}], "serviceAccountName": "mine"},
+        "spec": {"containers": [{"name": "base", "resources": {"limits": {"memory": "2Gi"}}}], "hostname": "mine"},
     }
     made = template(taskPods={"podTemplate": patch})
     assert made["metadata"]["annotations"]["a"] == "1"
-    assert made["spec"]["serviceAccountName"] == "mine"
+    assert made["spec"]["hostname"] == "mine"
     assert made["spec"]["containers"][0]["resources"]["limits"] == {"memory": "2Gi"}
     assert made["spec"]["containers"][0]["image"] == factory.IMAGE
 
