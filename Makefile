@@ -28,6 +28,7 @@ check: setup ## format, lint, types, import contracts, unit and golden tests, ge
 	$(RUN) lint-imports
 	$(RUN) python -m airflow_operator.crdgen --check
 	$(RUN) python -m airflow_operator.installgen --check
+	$(RUN) python -m airflow_operator.docgen --check
 	$(PYTEST) -n $(WORKERS) tests
 
 test: check ## check, and the integration tests on a real etcd, kube-apiserver and PostgreSQL
@@ -57,6 +58,7 @@ down: setup ## remove that cluster without a trace
 generate: setup ## write crds/, the install manifests and the API reference anew
 	$(RUN) python -m airflow_operator.crdgen
 	$(RUN) python -m airflow_operator.installgen
+	$(RUN) python -m airflow_operator.docgen
 	$(RUN) python -m tests.golden.regenerate
 
 clean: down ## the same, and the virtual environment and build output too

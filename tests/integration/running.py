@@ -113,10 +113,11 @@ class WatchedKube:
         await self._write(f"create {manifest['kind']} {manifest['metadata']['name']}")
         return await self._inner.create(manifest)
 
-    async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[dict[str, Any]]) -> Live:
+    async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[dict[str, Any]], *, dry_run: bool = False) -> Live:
         """As Kube."""
-        await self._write(f"patch {kind.kind} {name}")
-        return await self._inner.patch(kind, namespace, name, operations)
+        if not dry_run:
+            await self._write(f"patch {kind.kind} {name}")
+        return await self._inner.patch(kind, namespace, name, operations, dry_run=dry_run)
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str = "", propagation: Propagation = "Background") -> None:
         """As Kube."""

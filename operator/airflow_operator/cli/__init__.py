@@ -1,4 +1,4 @@
-"""The command line: run the operator, print its CRDs, render a resource without a cluster."""
+"""The command line: run the operator, and look at resources with and without a cluster."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 
-from airflow_operator.cli import commands
+from airflow_operator.cli import cluster, commands
+from airflow_operator.cli.errors import CommandError
 from airflow_operator.settings import InvalidSetting, Settings, parse, variable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; answers the exit code: 0, 1 for a failure, 2 for wrong usage."""
+    """Run one command; answers the exit code: 0, 1 for a failure, 2 for wrong usage, more where the command says so."""
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.command(arguments))
-    except commands.CommandError as error:
+    except CommandError as error:
         print(f"airflow-operator: {error}", file=sys.stderr)
         return 1
     except InvalidSetting as error:
@@ -47,6 +48,29 @@ def parser() -> argparse.ArgumentParser:
     )
     render.set_defaults(command=commands.render)
     render.add_argument("file", metavar="FILE", help="YAML of AirflowClusters and their AirflowBases; - for standard input")
+
+    plan = subs.add_parser(
+        "plan",
+        help="print what would change if a file were applied",
+        description="Print, object by object, what would change if FILE were applied. Nothing is written. "
+        "Exit code 0: it would be carried out; 1: it is refused, or the cluster cannot be asked; 3: it would be accepted and wait.",
+    )
+    plan.set_defaults(command=commands.plan)
+    plan.add_argument("file", metavar="FILE", help="YAML of AirflowClusters and AirflowBases; - for standard input")
+    plan.add_argument(
+        "--operator-namespace", metavar="NAMESPACE", default="airflow-operator", help="where the operator runs (default: %(default)s)"
+    )
+    cluster.add_arguments(plan)
+
+    status = subs.add_parser(
+        "status",
+        help="print the state of a resource, and what to do next",
+        description="Print the state of an AirflowCluster (NAME) or AirflowBase (afb/NAME). "
+        "Exit code 0: ready; 1: it cannot be asked or does not exist; 3: on its way; 4: something is wrong.",
+    )
+    status.set_defaults(command=commands.status)
+    status.add_argument("name", metavar="NAME", help="name of an AirflowCluster; afb/NAME for an AirflowBase")
+    cluster.add_arguments(status)
 
     version = subs.add_parser("version", help="print the operator's version", description="Print the operator's version.")
     version.set_defaults(command=commands.version)

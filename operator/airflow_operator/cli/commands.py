@@ -7,19 +7,16 @@ import asyncio
 import os
 import sys
 from importlib.metadata import version as installed_version
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from airflow_operator.cli.errors import CommandError
+from airflow_operator.cli.files import documents
 from airflow_operator.domain.errors import ReconcileError
 from airflow_operator.kube.errors import NotConfigured
 from airflow_operator.runtime import login, logs
 from airflow_operator.settings import from_environment
-
-
-class CommandError(Exception):
-    """A command cannot do what it was asked to; the message is for the user."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -52,15 +49,24 @@ def render(arguments: argparse.Namespace) -> int:
     from airflow_operator.reconcile.offline import render as rendered
 
     try:
-        text = sys.stdin.read() if arguments.file == "-" else Path(arguments.file).read_text(encoding="utf-8")
-        documents = [document for document in yaml.safe_load_all(text) if document]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CommandError(f"{arguments.file} cannot be read: {error}") from None
-    try:
-        _print(rendered(documents))
+        _print(rendered(documents(arguments.file)))
     except ReconcileError as error:
         raise CommandError(error.message) from None
     return 0
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Print what would change if a file were applied."""
+    from airflow_operator.cli.plan import run
+
+    return run(arguments)
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Print one resource's state."""
+    from airflow_operator.cli.status import run
+
+    return run(arguments)
 
 
 def version(_: argparse.Namespace) -> int:
@@ -69,5 +75,5 @@ def version(_: argparse.Namespace) -> int:
     return 0
 
 
-def _print(documents: list[dict[str, Any]]) -> None:
-    yaml.safe_dump_all(documents, sys.stdout, sort_keys=False, explicit_start=True, width=4096)
+def _print(manifests: list[dict[str, Any]]) -> None:
+    yaml.safe_dump_all(manifests, sys.stdout, sort_keys=False, explicit_start=True, width=4096)

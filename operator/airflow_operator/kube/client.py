@@ -85,10 +85,11 @@ class Client:
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
         return await self._transport.request("POST", path, query=query, body=manifest)
 
-    async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[dict[str, Any]]) -> Live:
+    async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[dict[str, Any]], *, dry_run: bool = False) -> Live:
         """See `Kube.patch`."""
         path, body = _path(kind, namespace, name), list(operations)
-        return await self._transport.request("PATCH", path, query={"fieldManager": FIELD_MANAGER}, body=body, content_type=JSON_PATCH)
+        query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All", "fieldValidation": "Strict"} if dry_run else {})
+        return await self._transport.request("PATCH", path, query=query, body=body, content_type=JSON_PATCH)
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str = "", propagation: Propagation = "Background") -> None:
         """See `Kube.delete`."""

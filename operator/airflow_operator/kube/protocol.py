@@ -32,8 +32,8 @@ class Kube(Protocol):
     async def create(self, manifest: Manifest) -> Live:
         """Create an object that must not exist yet; `AlreadyExists` otherwise."""
 
-    async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[dict[str, Any]]) -> Live:
-        """JSON patch (RFC 6902)."""
+    async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[dict[str, Any]], *, dry_run: bool = False) -> Live:
+        """JSON patch (RFC 6902); a dry run refuses unknown fields as well."""
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str = "", propagation: Propagation = "Background") -> None:
         """Delete; with `uid` only that very object. An absent object is no error. `Orphan` leaves the pods of a workload alive."""

@@ -128,6 +128,25 @@ async def prove(kube: Kube, manifests: Sequence[Manifest], children: Sequence[Li
     await _together(_prove(kube, target) for target in targets if not target.settled)
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """What `apply` would meet at one object."""
+
+    manifest: Manifest
+    live: Live | None
+    settled: bool
+    """It would not be written."""
+    refusal: Refusal | None
+    """Why it would not be touched."""
+
+
+async def outlook(kube: Kube, manifests: Sequence[Manifest], children: Sequence[Live], *, owner: Live | None) -> list[Outlook]:
+    """What `apply` would do with each of `manifests`, without doing it."""
+    listed = {key_of(child): child for child in children}
+    targets = await _together(_find(kube, manifest, listed) for manifest in manifests)
+    return [Outlook(target.manifest, target.live, target.settled, _hindrance(target, owner)) for target in targets]
+
+
 async def _together(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
     """Run all of it at once and wait for all of it, also when one fails; then raise the first failure."""
     outcomes = await asyncio.gather(*work, return_exceptions=True)
@@ -274,10 +293,11 @@ async def _recreate(kube: Kube, target: _Target) -> Live | Refusal:
 
 def _stale(desired: Desired, children: Iterable[Live]) -> list[Live]:
     kept = desired.keep | {key_of(manifest) for manifest in desired.objects}
-    return [child for child in children if key_of(child) not in kept and _is_prunable(child)]
+    return [child for child in children if key_of(child) not in kept and is_prunable(child)]
 
 
-def _is_prunable(child: Live) -> bool:
+def is_prunable(child: Live) -> bool:
+    """Whether a child goes when it is no longer desired: what holds keys or data never does."""
     if dig(child, "metadata", "deletionTimestamp") or dig(child, "metadata", "labels", labels.RETAINED):
         return False
     # A claim is data: it goes by its own name or not at all.

@@ -10,7 +10,7 @@ from airflow_operator.api import AirflowBaseSpec, parse_base
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, PERSISTENT_VOLUME_CLAIM, POD, SECRET, SERVICE, STATEFUL_SET
-from airflow_operator.domain.manifest import Live, dig, key_of
+from airflow_operator.domain.manifest import Live, Manifest, dig, key_of
 from airflow_operator.domain.quantities import quantity
 from airflow_operator.kube.errors import Forbidden, Invalid
 from airflow_operator.reconcile.apply import Applied, Desired, Refused, apply
@@ -25,6 +25,7 @@ from airflow_operator.reconcile.types import RETRY_REFUSED, Condition, LookAgain
 from airflow_operator.reconcile.workloads import availability, pods_of
 
 if TYPE_CHECKING:
+    from airflow_operator.kube.protocol import Kube
     from airflow_operator.runtime.context import Context
 
 
@@ -32,9 +33,7 @@ async def reconcile_base(ctx: Context, namespace: str, name: str) -> LookAgain:
     """Bring one AirflowBase one step nearer to its declared state; safe to call at any moment."""
     resource, children, clusters = await asyncio.gather(
         ctx.kube.get(AIRFLOW_BASE, namespace, name),
-        lists(
-            ctx.kube, (SECRET, PERSISTENT_VOLUME_CLAIM, SERVICE, STATEFUL_SET, POD), namespace, f"{labels.BASE}={name},!{labels.CLUSTER}"
-        ),
+        children_of(ctx.kube, namespace, name),
         clusters_of(ctx, namespace, name),
     )
     if resource is None or "deletionTimestamp" in resource["metadata"]:
@@ -62,16 +61,36 @@ async def clusters_of(ctx: Context, namespace: str, name: str) -> list[str]:
 
 
 async def _carry_out(ctx: Context, resource: Live, spec: AirflowBaseSpec, password: Live, children: Sequence[Live]) -> Applied:
-    meta = resource["metadata"]
-    wanted = postgres.postgres(meta["name"], meta["namespace"], meta["uid"], spec, postgres.password_to_set(password))
-    owned = [item for item in children if item["kind"] in ("Service", "StatefulSet")]
-    await _grow(ctx, meta["name"], spec, children)
+    await _grow(ctx, resource["metadata"]["name"], spec, children)
+    wanted = objects_of(resource, spec, password)
     try:
-        return await apply(ctx.kube, Desired(tuple(wanted), prove=is_opaque(spec.pods)), owned, owner=resource)
+        return await apply(ctx.kube, Desired(wanted, prove=is_opaque(spec.pods)), owned(children), owner=resource)
     except Refused as error:
-        template = next((dig(item, "spec", "template") for item in wanted if key_of(item) == error.key), None) or {}
-        field = field_of(error.message, template, "postgres", [("spec.pods", spec.pods)])
-        raise InvalidSpec("Refused", f"{field}: {error.message}") from None
+        raise blamed(error, spec, wanted) from None
+
+
+def blamed(error: Refused, spec: AirflowBaseSpec, wanted: Sequence[Manifest]) -> InvalidSpec:
+    """A refusal of one of the objects, with the field of the spec that it comes from."""
+    template = next((dig(item, "spec", "template") for item in wanted if key_of(item) == error.key), None) or {}
+    field = field_of(error.message, template, "postgres", [("spec.pods", spec.pods)])
+    return InvalidSpec("Refused", f"{field}: {error.message}")
+
+
+def objects_of(resource: Live, spec: AirflowBaseSpec, password: Live) -> tuple[Manifest, ...]:
+    """What should exist beside the Secret with the password, which is made once."""
+    meta = resource["metadata"]
+    return tuple(postgres.postgres(meta["name"], meta["namespace"], meta["uid"], spec, postgres.password_to_set(password)))
+
+
+def owned(children: Sequence[Live]) -> list[Live]:
+    """The children that are applied and pruned: not the password, the claim and the pods."""
+    return [item for item in children if item["kind"] in ("Service", "StatefulSet")]
+
+
+async def children_of(kube: Kube, namespace: str, name: str) -> list[Live]:
+    """What the operator keeps for a base, pods included."""
+    kinds = (SECRET, PERSISTENT_VOLUME_CLAIM, SERVICE, STATEFUL_SET, POD)
+    return await lists(kube, kinds, namespace, f"{labels.BASE}={name},!{labels.CLUSTER}")
 
 
 async def _grow(ctx: Context, name: str, spec: AirflowBaseSpec, children: Sequence[Live]) -> None:

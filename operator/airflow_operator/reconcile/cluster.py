@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import kind_of
-from airflow_operator.domain.manifest import dig, key_of
+from airflow_operator.domain.manifest import Live, dig, key_of
 from airflow_operator.kube.errors import ApiError, Forbidden, Invalid
 from airflow_operator.reconcile import dags
 from airflow_operator.reconcile.apply import Applied, Desired, apply
 from airflow_operator.reconcile.build.git_sync import webhook_token
+from airflow_operator.reconcile.keys import Keys
 from airflow_operator.reconcile.observe import observe
-from airflow_operator.reconcile.plan import plan
+from airflow_operator.reconcile.plan import Admin, plan
 from airflow_operator.reconcile.prove import opaque_parts, prove_pods
 from airflow_operator.reconcile.report import report, unchanged_but
 from airflow_operator.reconcile.secrets import Kept, keep_admin, keep_keys
@@ -22,6 +23,7 @@ from airflow_operator.reconcile.types import RETRY_REFUSED, Condition, LookAgain
 from airflow_operator.reconcile.validate import ValidatedCluster, validate
 
 if TYPE_CHECKING:
+    from airflow_operator.kube.protocol import Kube
     from airflow_operator.runtime.context import Context
 
 
@@ -45,17 +47,14 @@ async def _reconcile(ctx: Context, seen: SeenCluster, namespace: str, name: str)
         cluster = validate(seen, ctx.settings.platform)
         if cluster.spec.paused:
             return await _paused(ctx, seen)
-        kept = await keep_keys(ctx.kube, cluster, seen)
-        admin = await keep_admin(ctx.kube, cluster, kept.keys, seen)
-        _expect_news(ctx, cluster, kept)
-        seen = replace(seen, commits=ctx.news.commits(namespace, name))
-        step = plan(cluster, kept.keys, admin, seen)
-        applied = await _carry_out(ctx, cluster, step, seen)
+        decided = await decide(ctx, cluster, seen)
+        applied = await _carry_out(ctx, cluster, decided.step, decided.seen)
     except (InvalidSpec, Waiting) as error:
         return await _held(ctx, seen, error)
     except (Forbidden, Invalid) as error:
         return await _held(ctx, seen, Waiting(type(error).__name__, f"The API server refused a request: {error.message}"))
-    made = status(cluster, step, applied, seen, admin.secret if admin else "")
+    step, admin = decided.step, decided.admin
+    made = status(cluster, step, applied, decided.seen, admin.secret if admin else "")
     put_off = await report(ctx, seen.resource, made)
     if put_off.after is None:
         for entry in dags.gone(cluster.spec, dig(seen.resource, "status", default={})):
@@ -64,11 +63,40 @@ async def _reconcile(ctx: Context, seen: SeenCluster, namespace: str, name: str)
     return soonest(step.look_again, put_off, LookAgain(RETRY_REFUSED if applied.refused else None))
 
 
+@dataclass(frozen=True)
+class Decided:
+    """What the next step is, and on which picture it was decided."""
+
+    step: Step
+    keys: Keys
+    admin: Admin | None
+    seen: SeenCluster
+
+
+async def decide(ctx: Context, cluster: ValidatedCluster, seen: SeenCluster) -> Decided:
+    """Keys and administrator first, which are made once; then the plan."""
+    kept = await keep_keys(ctx.kube, cluster, seen)
+    admin = await keep_admin(ctx.kube, cluster, kept.keys, seen)
+    _expect_news(ctx, cluster, kept)
+    seen = replace(seen, commits=ctx.news.commits(cluster.namespace, cluster.name))
+    return Decided(plan(cluster, kept.keys, admin, seen), kept.keys, admin, seen)
+
+
+async def prove_opaque(kube: Kube, cluster: ValidatedCluster, step: Step, seen: SeenCluster) -> None:
+    """Try by dry run what only the API server can judge; InvalidSpec in its words."""
+    if opaque_parts(cluster.spec):
+        await prove_pods(kube, cluster, (*step.objects, *step.later), children_of(seen))
+
+
+def children_of(seen: SeenCluster) -> tuple[Live, ...]:
+    """All that the operator keeps for a cluster, in its namespace and in that of its base; pods belong to others."""
+    return (*seen.children, *(item for item in seen.provisioning if item["kind"] != "Pod"))
+
+
 async def _carry_out(ctx: Context, cluster: ValidatedCluster, step: Step, seen: SeenCluster) -> Applied:
     """Remove what must be gone first, then bring everything else to its desired state."""
-    children = (*seen.children, *(item for item in seen.provisioning if item["kind"] != "Pod"))
-    if opaque_parts(cluster.spec):
-        await prove_pods(ctx.kube, cluster, (*step.objects, *step.later), children)
+    await prove_opaque(ctx.kube, cluster, step, seen)
+    children = children_of(seen)
     live = {key_of(child): child for child in children}
     for key in step.discard:
         if key in live:

@@ -1,4 +1,4 @@
-"""Whether a live object is already what is desired, read from the API server's own record of who set which field.
+"""Whether a live object is already what is desired, and where it is not, read from the API server's own record of who set which field.
 
 Server-side apply keeps, for every manager, the tree of the fields that it set (`metadata.managedFields`, format FieldsV1): `f:NAME` is a
 field, `k:{...}` an item of a list that is keyed by some of its fields, `v:VALUE` a member of a set, and a node without children is a
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -51,11 +52,37 @@ def is_applied(desired: Live, live: Live) -> bool:
     entry = _our_entry(live)
     if entry is None or entry["apiVersion"] != desired["apiVersion"]:
         return False
-    content = {key: value for key, value in desired.items() if key not in ("apiVersion", "kind", "metadata")}
-    metadata = {key: value for key, value in desired["metadata"].items() if key not in ("name", "namespace")}
-    if metadata:
-        content["metadata"] = metadata
-    return _holds(content, live, entry["fieldsV1"], ())
+    return _holds(_content(desired), live, entry["fieldsV1"], ())
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One place where an object is not as desired; None stands for nothing there."""
+
+    path: str
+    """As people write it: spec.template.spec.containers[scheduler].image."""
+    old: Any
+    new: Any
+
+
+def differences(desired: Live, live: Live) -> tuple[Difference, ...]:
+    """Where `live` is not as `desired`, down to single values, with what we once set and no longer desire, and what others added."""
+    entry = _our_entry(live)
+    found = list(_differ(_content(desired), live, entry["fieldsV1"] if entry else None, ""))
+    known = {difference.path for difference in found}
+    for pointer in foreign_paths(desired, live):
+        steps = [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
+        value: Any = live
+        for step in steps:
+            value = value[int(step) if isinstance(value, list) else step]
+        path = ".".join(steps)
+        found += [] if path in known else [Difference(path, value, None)]
+    return tuple(found)
+
+
+def compared(old: Any, new: Any, path: str) -> tuple[Difference, ...]:
+    """Every difference between two values, whoever owns them."""
+    return tuple(_differ(new, old, {}, path))
 
 
 def is_managed(live: Live) -> bool:
@@ -83,6 +110,78 @@ def same_quantity(one: Any, other: Any) -> bool:
     """Whether two Kubernetes quantities have the same value: 1000m and 1, 1024Mi and 1Gi."""
     left, right = _value(one), _value(other)
     return left is not None and left == right
+
+
+def _content(desired: Live) -> dict[str, Any]:
+    """What of an object can be owned: all but its identity."""
+    content = {key: value for key, value in desired.items() if key not in ("apiVersion", "kind", "metadata")}
+    metadata = {key: value for key, value in desired["metadata"].items() if key not in ("name", "namespace")}
+    return {**content, "metadata": metadata} if metadata else content
+
+
+def _differ(desired: Any, live: Any, node: Fields | None, path: str) -> Iterator[Difference]:
+    """`node` is what we own of it: None where we own nothing, without children where we own it as a whole."""
+    if _same(desired, live, _steps(path)) and not (node and _children(node)):
+        return
+    if isinstance(desired, Mapping) and isinstance(live, Mapping):
+        yield from _differ_in_map(desired, live, node, path)
+    elif isinstance(desired, list) and isinstance(live, list) and (names := _item_names(desired, live, node)):
+        yield from _differ_in_items(desired, live, node, path, names)
+    elif not _same(desired, live, _steps(path)):
+        yield Difference(path, live, desired)
+
+
+def _differ_in_map(desired: Live, live: Live, node: Fields | None, path: str) -> Iterator[Difference]:
+    for name, value in desired.items():
+        yield from _differ(value, live.get(name), _below(node, f"f:{name}"), _joined(path, name))
+    ours = live if node == {} else [key[2:] for key in _children(node or {})]
+    for name in ours:
+        if name not in desired and live.get(name) is not None and live[name] not in _DEFAULTS_INSIDE.get(name, ()):
+            yield Difference(_joined(path, name), live[name], None)
+
+
+def _differ_in_items(desired: list[Any], live: list[Any], node: Fields | None, path: str, names: tuple[str, ...]) -> Iterator[Difference]:
+    there = {_identity(item, names): item for item in live}
+    wanted = {_identity(item, names): item for item in desired}
+    nodes = {_identity(json.loads(key[2:]), names): child for key, child in _children(node or {}).items()}
+    found = []
+    for identity, item in wanted.items():
+        here = f"{path}[{item.get(names[0])}]"
+        below = nodes.get(identity, {} if node == {} else None)
+        found += list(_differ(item, there[identity], below, here)) if identity in there else [Difference(here, None, item)]
+    for identity, item in there.items():
+        if identity not in wanted and (node == {} or identity in nodes):
+            found.append(Difference(f"{path}[{item.get(names[0])}]", item, None))
+    if not found and [key for key in there if key in wanted] != list(wanted):
+        found.append(Difference(path, [item.get(names[0]) for item in live], [item.get(names[0]) for item in desired]))
+    yield from found
+
+
+_ITEM_NAMES = ("name", "mountPath", "containerPort", "port", "uid", "topologyKey")
+"""Fields that tell the items of a list apart where we do not own them yet."""
+
+
+def _item_names(desired: list[Any], live: list[Any], node: Fields | None) -> tuple[str, ...]:
+    """The fields that identify the items of two lists; none where they can only be compared as a whole."""
+    keys = [key for key in _children(node or {}) if key.startswith("k:")]
+    if keys:
+        return tuple(json.loads(keys[0][2:]))
+    items = [*desired, *live]
+    if not items or not all(isinstance(item, Mapping) for item in items):
+        return ()
+    return next(((name,) for name in _ITEM_NAMES if all(name in item for item in items)), ())
+
+
+def _below(node: Fields | None, key: str) -> Fields | None:
+    return {} if node == {} else (node or {}).get(key)
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _steps(path: str) -> Path:
+    return tuple(path.split("."))
 
 
 def _entries(live: Live) -> list[Mapping[str, Any]]:

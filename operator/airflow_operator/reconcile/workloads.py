@@ -11,6 +11,7 @@ from airflow_operator.reconcile.types import Condition
 
 CRASHES = "ContainerCrashes"
 UNSCHEDULABLE = "Unschedulable"
+POD_REFUSED = "PodRefused"
 
 STUCK = {
     "ImagePullBackOff": "ImageCannotBePulled",
@@ -55,7 +56,7 @@ def _trouble(workload: Live, pods: Sequence[Live]) -> tuple[str, str] | None:
     """(reason, sentence) of what will not mend itself."""
     for item in dig(workload, "status", "conditions", default=[]):
         if item.get("type") == "ReplicaFailure" and item.get("status") == "True":
-            return "PodRefused", item.get("message", "")
+            return POD_REFUSED, item.get("message", "")
     return next((found for pod in pods if "deletionTimestamp" not in pod["metadata"] and (found := obstacle(pod))), None)
 
 

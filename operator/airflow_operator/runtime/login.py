@@ -104,6 +104,19 @@ def from_kubeconfig(path: Path, context: str | None = None) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value is not None}
 
 
+def namespace_of(kubeconfig: str | None = None, context: str | None = None) -> str:
+    """The namespace that kubectl would use: that of the context, or of the pod; else `default`."""
+    if kubeconfig is None and context is None and in_cluster(os.environ):
+        return (SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
+    path = Path(kubeconfig or default_kubeconfig())
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise NoLogin(f"The kubeconfig {path} cannot be read: {error}") from None
+    chosen = _named(document, "contexts", context or document.get("current-context"), path)["context"]
+    return str(chosen.get("namespace") or "default")
+
+
 def _named(document: Mapping[str, Any], section: str, name: str | None, path: Path) -> Mapping[str, Any]:
     for item in dig(document, section, default=()):
         if item.get("name") == name:
