@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
+from airflow_operator.cli import shown
 from airflow_operator.domain import reasons
 from airflow_operator.generated import write_or_check
+from airflow_operator.settings import Settings, explained, variable
 
-FILES = ("docs/troubleshooting.md",)
+FILES = ("docs/settings.md", "docs/troubleshooting.md")
 _PLACE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -39,7 +42,16 @@ def _reasons() -> str:
     return "".join(parts)
 
 
-TABLES: Mapping[str, Callable[[], str]] = {"conditions": _conditions, "reasons": _reasons}
+def _settings() -> str:
+    texts = explained()
+    rows = (
+        (f"`--{item.name.replace('_', '-')}`", f"`{variable(item.name)}`", shown(item.default), texts[item.name])
+        for item in fields(Settings)
+    )
+    return _table(("flag", "environment", "default", "what it does"), rows)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {"conditions": _conditions, "reasons": _reasons, "settings": _settings}
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

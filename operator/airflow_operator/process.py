@@ -58,7 +58,9 @@ class Process:
         """Serve until SIGTERM or `stop`; `watching` is set when the watches begin."""
         watching, end = watching or asyncio.Event(), stop or _ended_by_signal()
         async with AsyncExitStack() as stack:
-            kube = self.around_kube(await stack.enter_async_context(connect(self.kubeconfig, self.context)))
+            kube = self.around_kube(
+                await stack.enter_async_context(connect(self.kubeconfig, self.context, requests_at_once=self.settings.requests_at_once))
+            )
             lag, wakeups, news = LagMeter(), Wakeups(), GitSyncNews()
             leader = leader_of(self.settings, kube, os.environ)
             await stack.enter_async_context(_background(lag.run()))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
+from airflow_operator.domain.images import AIRFLOW, GIT_SYNC, POSTGRES, REGISTRY, mirrored, split
 from airflow_operator.reconcile.types import Platform
 
 PREFIX = "AIRFLOW_OPERATOR_"
@@ -25,42 +26,56 @@ class InvalidSetting(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Each field is also an environment variable: AIRFLOW_OPERATOR_ and its name in capitals. Times are seconds."""
+    """Each field is also a flag of `run`, and an environment variable: AIRFLOW_OPERATOR_ and its name in capitals. Times are seconds."""
 
-    namespaces: tuple[str, ...] = ()
-    """The namespaces that are served; empty: all of them."""
-    image: str = ""
-    """The operator's own image, which provision Jobs run; empty: that of the operator's pod, else the released one."""
-    git_sync_webhook_url: str = ""
-    """Base URL of this operator's webhook as pods reach it; empty: git-sync is not asked to call."""
-    health_probe: bool = True
-    """Whether Airflow's health endpoint is read; without it Ready rests on the pods alone."""
-    resync: float = 600.0
-    """Every resource is looked at again after this time, give or take a tenth."""
-    debounce: float = 0.1
-    """How long news about one resource is gathered before it is looked at."""
-    concurrency: int = 20
-    """How many resources are reconciled at the same time."""
-    reconcile_timeout: float = 120.0
-    """How long one reconciliation may take."""
-    deletion_timeout: float = 300.0
-    """After this time a resource whose clean-up fails is let go, and an event says so."""
-    leader_election: bool = False
-    """Whether one of several replicas works and the others stand by; needs a Lease in the operator's own namespace."""
-    lease_duration: float = 15.0
-    """How long a leader that is silent keeps the others waiting."""
-    lease_renew_deadline: float = 10.0
-    """How long a leader that cannot renew its Lease works on."""
-    lease_retry_period: float = 2.0
-    """Between two looks at the Lease."""
-    health_port: int = 8080
-    webhook_port: int = 8090
-    log_format: LogFormat = "text"
-    log_level: LogLevel = "info"
+    namespaces: Annotated[tuple[str, ...], "The namespaces that are served, separated by commas; empty: all of them."] = ()
+    image_registry: Annotated[
+        str,
+        "A mirror, such as registry.example.com/mirror: takes the place of the registry's host in the name of every image that the "
+        "operator chooses by itself. Images that a resource or another setting names are used as they are named.",
+    ] = ""
+    image: Annotated[str, "The operator's own image, which Jobs for databases run; empty: that of the operator's pod."] = ""
+    git_sync_image: Annotated[str, f"Image of git-sync where a resource names none; empty: {GIT_SYNC}."] = ""
+    postgres_image: Annotated[
+        str,
+        f"Image of PostgreSQL without tag, where a base names none; the tag is the major version. Empty: {POSTGRES}.",
+    ] = ""
+    git_sync_webhook_url: Annotated[
+        str,
+        "Base URL of this operator's webhook as pods reach it; empty: git-sync is not asked to call, and commits are not told in status.",
+    ] = ""
+    health_probe: Annotated[bool, "Whether Airflow's health endpoint is read; without it Ready rests on the pods alone."] = True
+    resync: Annotated[float, "Every resource is looked at again after so many seconds, give or take a tenth."] = 600.0
+    debounce: Annotated[float, "For how many seconds news about one resource is gathered before it is looked at."] = 0.1
+    concurrency: Annotated[int, "How many resources are reconciled at the same time."] = 20
+    requests_at_once: Annotated[int, "How many requests to the API server are under way at the same time; watches do not count."] = 32
+    reconcile_timeout: Annotated[float, "How many seconds one reconciliation may take."] = 120.0
+    deletion_timeout: Annotated[
+        float,
+        "After so many seconds a resource whose clean-up fails is let go, and an event says what may be left.",
+    ] = 300.0
+    leader_election: Annotated[
+        bool, "Whether one of several replicas works and the others stand by; needs a Lease in the operator's own namespace."
+    ] = False
+    lease_duration: Annotated[float, "For how many seconds a leader that is silent keeps the others waiting."] = 15.0
+    lease_renew_deadline: Annotated[float, "For how many seconds a leader that cannot renew its Lease works on."] = 10.0
+    lease_retry_period: Annotated[float, "How many seconds lie between two looks at the Lease."] = 2.0
+    health_port: Annotated[int, "Port of the operator's own /healthz and /readyz."] = 8080
+    webhook_port: Annotated[int, "Port where git-sync calls."] = 8090
+    log_format: Annotated[LogFormat, "Lines for people (text), or one JSON object a line (json)."] = "text"
+    log_level: Annotated[LogLevel, "The least that is logged: debug, info, warning or error."] = "info"
 
     def __post_init__(self) -> None:
-        """Refuse what would make the operator spin or hang."""
-        for name in ("resync", "reconcile_timeout", "deletion_timeout", "concurrency"):
+        """Refuse what would make the operator spin or hang, or no name of an image."""
+        if not REGISTRY.fullmatch(self.image_registry):
+            raise InvalidSetting(
+                f"{variable('image_registry')} must be a host, a port and a path at most, such as registry.example.com/mirror."
+            )
+        if self.postgres_image and split(self.postgres_image)[1:] != ("", ""):
+            raise InvalidSetting(
+                f"{variable('postgres_image')} takes no tag and no digest: the tag is the major version that a base names."
+            )
+        for name in ("resync", "reconcile_timeout", "deletion_timeout", "concurrency", "requests_at_once"):
             if getattr(self, name) <= 0:
                 raise InvalidSetting(f"{variable(name)} must be above zero.")
         if not 0 < self.lease_retry_period < self.lease_renew_deadline < self.lease_duration:
@@ -74,7 +89,14 @@ class Settings:
     @property
     def platform(self) -> Platform:
         """What of these settings goes into the objects that are built."""
-        return Platform(self.image or RELEASED_IMAGE, self.git_sync_webhook_url.rstrip("/"))
+        mirror = self.image_registry
+        return Platform(
+            self.image or mirrored(RELEASED_IMAGE, mirror),
+            self.git_sync_webhook_url.rstrip("/"),
+            airflow_image=mirrored(AIRFLOW, mirror),
+            git_sync_image=self.git_sync_image or mirrored(GIT_SYNC, mirror),
+            postgres_image=self.postgres_image or mirrored(POSTGRES, mirror),
+        )
 
     def with_changes(self, changes: Mapping[str, Any]) -> Settings:
         """These settings with some replaced; values that are None change nothing."""
@@ -86,9 +108,14 @@ def variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
+def explained() -> dict[str, str]:
+    """What each setting does."""
+    return {name: hint.__metadata__[0] for name, hint in get_type_hints(Settings, include_extras=True).items()}
+
+
 def from_environment(environ: Mapping[str, str]) -> Settings:
     """Settings as the environment gives them; an empty variable counts as absent. Raises InvalidSetting."""
-    known = {variable(field.name): field.name for field in fields(Settings)}
+    known = {variable(item.name): item.name for item in fields(Settings)}
     for key in sorted(environ):
         if key.startswith(PREFIX) and key not in known and not SERVICE_LINKS.fullmatch(key):
             raise InvalidSetting(f"{key} is not a setting of the operator.")
@@ -143,6 +170,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "resync": _seconds,
     "debounce": _seconds,
     "concurrency": _whole,
+    "requests_at_once": _whole,
     "reconcile_timeout": _seconds,
     "deletion_timeout": _seconds,
     "leader_election": _flag,

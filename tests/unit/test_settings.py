@@ -38,10 +38,23 @@ def test_flag_wins_over_the_environment() -> None:
     assert settings.platform.operator_image == RELEASED_IMAGE
 
 
+def test_mirror_takes_the_place_of_the_registry_in_what_nobody_named() -> None:
+    own = from_environment({"AIRFLOW_OPERATOR_IMAGE_REGISTRY": "registry.example:5000/mirror"}).platform
+    assert own.airflow_image == "registry.example:5000/mirror/apache/airflow"
+    assert own.postgres_image == "registry.example:5000/mirror/library/postgres"
+    assert own.git_sync_image == "registry.example:5000/mirror/git-sync/git-sync:v4.7.1"
+    assert own.operator_image == f"registry.example:5000/mirror/{RELEASED_IMAGE.partition('/')[2]}"
+    named = Settings(
+        image_registry="m.example", image="a.example/o:1", git_sync_image="b.example/g:1", postgres_image="c.example/p"
+    ).platform
+    assert (named.operator_image, named.git_sync_image, named.postgres_image) == ("a.example/o:1", "b.example/g:1", "c.example/p")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("RESYNC", "soon"), ("RESYNC", "0"), ("DEBOUNCE", "-1"), ("CONCURRENCY", "2.5"), ("CONCURRENCY", "0"),
+        ("IMAGE_REGISTRY", "https://registry.example"), ("IMAGE_REGISTRY", "r.example/"), ("POSTGRES_IMAGE", "r.example/postgres:17"),
+        ("REQUESTS_AT_ONCE", "0"), ("RESYNC", "soon"), ("RESYNC", "0"), ("DEBOUNCE", "-1"), ("CONCURRENCY", "2.5"), ("CONCURRENCY", "0"),
         ("HEALTH_PROBE", "yes"), ("LOG_FORMAT", "xml"), ("LOG_LEVEL", "loud"), ("RESINC", "5"),
     ],
 )  # fmt: skip

@@ -42,8 +42,10 @@ class Storage(Model):
 class PostgresImage(Image):
     """Image of the PostgreSQL server."""
 
-    repository: Annotated[str, Field(min_length=1, max_length=512)] = Field(
-        default="docker.io/library/postgres", description="Name of the image without tag. It must behave like the official image."
+    repository: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+        default=None,
+        description="Name of the image without tag. It must behave like the official image. "
+        "Absent means docker.io/library/postgres, or what the operator is set to.",
     )
     tag: Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = Field(
         default=None, description="Tag of the image; absent means the major version."

@@ -21,8 +21,10 @@ from airflow_operator.api.pods import ApiServer, DagProcessor, Jobs, PodSettings
 class AirflowImage(Image):
     """Image of Airflow."""
 
-    repository: Annotated[str, Field(min_length=1, max_length=512)] = Field(
-        default="docker.io/apache/airflow", description="Name of the image without tag. It must behave like the official image."
+    repository: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+        default=None,
+        description="Name of the image without tag. It must behave like the official image. "
+        "Absent means docker.io/apache/airflow, or its place in the operator's mirror.",
     )
     tag: Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = Field(
         default=None, description="Tag of the image; absent means spec.version. The image must hold that version of Airflow."
@@ -32,11 +34,13 @@ class AirflowImage(Image):
 class GitSyncImage(Image):
     """Image of git-sync."""
 
-    repository: Annotated[str, Field(min_length=1, max_length=512)] = Field(
-        default="registry.k8s.io/git-sync/git-sync", description="Name of the image without tag; version 4 of git-sync."
+    repository: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+        default=None,
+        description="Name of the image without tag; version 4 of git-sync. "
+        "Absent means registry.k8s.io/git-sync/git-sync, or what the operator is set to.",
     )
     tag: Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = Field(
-        default="v4.7.1", description="Tag of the image."
+        default=None, description="Tag of the image; absent means v4.7.1, or what the operator is set to."
     )
 
 

@@ -207,8 +207,8 @@ class Resources(Model):
 class Image(Model):
     """A container image."""
 
-    repository: Annotated[str, Field(min_length=1, max_length=512)] = Field(
-        description="Name of the image without tag, such as docker.io/apache/airflow."
+    repository: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+        default=None, description="Name of the image without tag, such as docker.io/apache/airflow."
     )
     tag: Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = Field(
         default=None, description="Tag of the image."

@@ -9,7 +9,7 @@ from dataclasses import fields
 
 from airflow_operator.cli import cluster, commands
 from airflow_operator.cli.errors import CommandError
-from airflow_operator.settings import InvalidSetting, Settings, parse, variable
+from airflow_operator.settings import InvalidSetting, Settings, explained, parse, variable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,9 +34,15 @@ def parser() -> argparse.ArgumentParser:
     run.set_defaults(command=commands.run)
     run.add_argument("--kubeconfig", metavar="FILE", help="default: the pod's service account, else what kubectl would use")
     run.add_argument("--context", metavar="NAME", help="context of the kubeconfig")
+    texts = explained()
     for field in fields(Settings):
         flag = "--" + field.name.replace("_", "-")
-        run.add_argument(flag, dest=field.name, metavar="VALUE", help=f"default: {variable(field.name)}, else {_shown(field.default)}")
+        run.add_argument(
+            flag,
+            dest=field.name,
+            metavar="VALUE",
+            help=f"{texts[field.name]} Default: {variable(field.name)}, else {shown(field.default)}.",
+        )
 
     crds = subs.add_parser("crds", help="print the CustomResourceDefinitions", description="Print the CRDs as YAML.")
     crds.set_defaults(command=commands.crds)
@@ -83,7 +89,8 @@ def settings_of(arguments: argparse.Namespace, base: Settings) -> Settings:
     return base.with_changes({name: parse(name, text) for name, text in given.items() if text is not None})
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A default as a person writes it."""
     if value in ((), ""):
         return "none"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -15,7 +15,7 @@ from airflow_operator.domain.kinds import kind_of
 from airflow_operator.domain.manifest import Kind, Live, Manifest
 from airflow_operator.kube.errors import Conflict, Expired, NotFound
 from airflow_operator.kube.protocol import FIELD_MANAGER, STATUS_MANAGER, Kube, Propagation, WatchEvent
-from airflow_operator.kube.transport import JSON, Transport, credentials, refusal
+from airflow_operator.kube.transport import JSON, REQUESTS_AT_ONCE, Transport, credentials, refusal
 
 CHUNK = 500
 WATCH_SECONDS = 300
@@ -30,13 +30,17 @@ METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 
 @asynccontextmanager
 async def connect(
-    kubeconfig: str | os.PathLike[str] | None = None, context: str | None = None, *, user_agent: str = FIELD_MANAGER
+    kubeconfig: str | os.PathLike[str] | None = None,
+    context: str | None = None,
+    *,
+    user_agent: str = FIELD_MANAGER,
+    requests_at_once: int = REQUESTS_AT_ONCE,
 ) -> AsyncIterator[Kube]:
     """A client of the cluster of a kubeconfig, or of the cluster that this pod runs in.
 
     `user_agent` names the client in the API server's audit log. Raises `errors.NotConfigured` where there is no way in.
     """
-    transport = Transport(credentials(kubeconfig, context), user_agent)
+    transport = Transport(credentials(kubeconfig, context), user_agent, requests_at_once)
     await transport.open()
     try:
         yield Client(transport)

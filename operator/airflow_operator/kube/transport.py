@@ -52,14 +52,14 @@ def credentials(kubeconfig: str | os.PathLike[str] | None, context: str | None) 
 class Transport:
     """One connection pool with one set of credentials."""
 
-    def __init__(self, load: Load, user_agent: str) -> None:
-        """Nothing is read or opened before `open`."""
+    def __init__(self, load: Load, user_agent: str, requests_at_once: int = REQUESTS_AT_ONCE) -> None:
+        """Nothing is read or opened before `open`. Watches do not count among the requests."""
         self._load = load
         self._user_agent = user_agent
         self._configuration = Configuration()
         # Every watch holds a connection for minutes, so the pool has no limit of its own; requests have.
         self._configuration.connection_pool_maxsize = 0
-        self._requests = asyncio.Semaphore(REQUESTS_AT_ONCE)
+        self._requests = asyncio.Semaphore(requests_at_once)
         self._reload_lock = asyncio.Lock()
         self._reloaded_at = -RELOAD_INTERVAL
         self._api: Any = None

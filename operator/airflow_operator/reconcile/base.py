@@ -21,7 +21,7 @@ from airflow_operator.reconcile.password import keep_password
 from airflow_operator.reconcile.prove import is_opaque
 from airflow_operator.reconcile.report import report, unchanged_but
 from airflow_operator.reconcile.status import summary
-from airflow_operator.reconcile.types import RETRY_REFUSED, Condition, LookAgain, soonest
+from airflow_operator.reconcile.types import RETRY_REFUSED, Condition, LookAgain, Platform, soonest
 from airflow_operator.reconcile.workloads import availability, pods_of
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ async def clusters_of(ctx: Context, namespace: str, name: str) -> list[str]:
 
 async def _carry_out(ctx: Context, resource: Live, spec: AirflowBaseSpec, password: Live, children: Sequence[Live]) -> Applied:
     await _grow(ctx, resource["metadata"]["name"], spec, children)
-    wanted = objects_of(resource, spec, password)
+    wanted = objects_of(resource, spec, password, ctx.settings.platform)
     try:
         return await apply(ctx.kube, Desired(wanted, prove=is_opaque(spec.pods)), owned(children), owner=resource)
     except Refused as error:
@@ -76,10 +76,12 @@ def blamed(error: Refused, spec: AirflowBaseSpec, wanted: Sequence[Manifest]) ->
     return InvalidSpec("Refused", f"{field}: {error.message}")
 
 
-def objects_of(resource: Live, spec: AirflowBaseSpec, password: Live) -> tuple[Manifest, ...]:
+def objects_of(resource: Live, spec: AirflowBaseSpec, password: Live, platform: Platform) -> tuple[Manifest, ...]:
     """What should exist beside the Secret with the password, which is made once."""
     meta = resource["metadata"]
-    return tuple(postgres.postgres(meta["name"], meta["namespace"], meta["uid"], spec, postgres.password_to_set(password)))
+    return tuple(
+        postgres.postgres(meta["name"], meta["namespace"], meta["uid"], spec, postgres.password_to_set(password), platform.postgres_image)
+    )
 
 
 def owned(children: Sequence[Live]) -> list[Live]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -34,7 +35,7 @@ STAND_IN = Keys(
 """In the place of the keys that the operator generates in the cluster."""
 
 
-def render(documents: Iterable[Any]) -> list[Manifest]:
+def render(documents: Iterable[Any], platform: Platform = PLATFORM) -> list[Manifest]:
     """The manifests of every AirflowBase and AirflowCluster among the documents; InvalidSpec where one of them is wrong."""
     found = [document for document in documents if isinstance(document, dict)]
     bases = {parse_base(document).metadata.name: document for document in found if document.get("kind") == "AirflowBase"}
@@ -42,20 +43,23 @@ def render(documents: Iterable[Any]) -> list[Manifest]:
     given = {(item["kind"], item["metadata"]["name"]): _keys_of(item) for item in data}
     made: list[Manifest] = []
     for base in bases.values():
-        made += _of_base(base)
+        made += _of_base(base, platform)
     for document in found:
         if document.get("kind") == "AirflowCluster":
-            made += _of_cluster(document, bases, given)
+            made += _of_cluster(document, bases, given, platform)
     return made
 
 
-def _of_base(document: Live) -> list[Manifest]:
+def _of_base(document: Live, platform: Platform) -> list[Manifest]:
     meta = document["metadata"]
-    return postgres.postgres(meta["name"], meta.get("namespace", "default"), UID, parse_base(document).spec)
+    namespace, image = meta.get("namespace", "default"), platform.postgres_image
+    return postgres.postgres(meta["name"], namespace, UID, parse_base(document).spec, default_image=image)
 
 
-def _of_cluster(document: dict[str, Any], bases: dict[str, dict[str, Any]], given: Mapping[tuple[str, str], Live]) -> list[Manifest]:
-    cluster = cluster_of(document, bases, given)
+def _of_cluster(
+    document: dict[str, Any], bases: dict[str, dict[str, Any]], given: Mapping[tuple[str, str], Live], platform: Platform
+) -> list[Manifest]:
+    cluster = replace(cluster_of(document, bases, given), platform=platform)
     wanted = [*plan.prerequisites(cluster, STAND_IN), jobs.provision(cluster, STAND_IN)]
     wanted += [jobs.check(cluster, "1/1"), jobs.migrate(cluster, "1/1", UID, '"Empty"')]
     admin = cluster.spec.auth.fab.admin if cluster.spec.auth.fab else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from airflow_operator.domain import images
 from airflow_operator.domain.manifest import Live, Manifest, ObjectKey
 
 
@@ -33,6 +34,10 @@ class Platform:
     operator_image: str
     webhook_url: str = ""
     """Base URL of this operator's git-sync webhook as pods reach it; empty where there is none."""
+    airflow_image: str = images.AIRFLOW
+    git_sync_image: str = images.GIT_SYNC
+    postgres_image: str = images.POSTGRES
+    """Images that are used where a resource names none."""
 
 
 @dataclass(frozen=True)

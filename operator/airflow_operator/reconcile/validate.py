@@ -14,7 +14,7 @@ from airflow_operator.api import AirflowClusterSpec, parse_cluster
 from airflow_operator.api.config_rules import refused_variable
 from airflow_operator.api.executors import KUBERNETES, LOCAL
 from airflow_operator.api.pods import Component, DagProcessor
-from airflow_operator.domain import names
+from airflow_operator.domain import images, names
 from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import API_VERSION
 from airflow_operator.domain.manifest import Live, dig
@@ -43,7 +43,7 @@ class ValidatedCluster:
     def image(self) -> str:
         """The Airflow image as the container runtime takes it; a digest wins over a tag."""
         image = self.spec.image
-        return f"{image.repository}@{image.digest}" if image.digest else f"{image.repository}:{image.tag or self.spec.version}"
+        return images.joined(image.repository or self.platform.airflow_image, image.tag or self.spec.version, image.digest or "")
 
     @cached_property
     def base_path(self) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+import yaml
 
 from airflow_operator.domain.errors import InvalidSpec
 from airflow_operator.reconcile import keys
 from airflow_operator.reconcile.offline import STAND_IN, render
+from airflow_operator.settings import Settings
 from tests.unit import factory
 from tests.unit.strategies import resource
 
@@ -50,3 +54,20 @@ def test_without_an_administrator_nobody_is_made():
     quiet = resource("AirflowCluster", factory.NAME, "team", factory.spec(auth={"fab": {"admin": {"enabled": False}}}))
     assert not any("-users-" in name for _, name in names(render([quiet])))
     assert any("-users-" in name for _, name in names(render([CLUSTER])))
+
+
+def images_of(*documents):
+    made = render(documents, Settings(image_registry="mirror.example").platform)
+    return set(re.findall(r"^ *(?:- )?image: (\S+)$", yaml.safe_dump_all(made, width=4096), re.MULTILINE))
+
+
+def test_a_mirror_reaches_every_image_that_nobody_named():
+    dags = [{"git": {"repo": "https://git.example/dags.git"}}]
+    found = images_of(BASE, resource("AirflowCluster", factory.NAME, "team", factory.spec(dags=dags)))
+    assert {image.rpartition("/")[2].partition(":")[0] for image in found} == {"airflow", "airflow-operator", "git-sync", "postgres"}
+    assert all(image.startswith("mirror.example/") for image in found)
+
+
+def test_an_image_that_somebody_named_is_left_alone():
+    named = resource("AirflowCluster", factory.NAME, "team", factory.spec(image={"repository": "docker.io/apache/airflow"}))
+    assert "docker.io/apache/airflow:3.3.2" in images_of(named)

@@ -123,7 +123,7 @@ def _container(cluster: ValidatedCluster, entry: DagSource, name: str, extra: di
     by_member = [pods.from_secret(variable, secret, member) for variable, member in found.members.items()]
     return {
         "name": name,
-        "image": pods.image(cluster.spec.git_sync.image),
+        "image": pods.image(cluster.spec.git_sync.image, cluster.platform.git_sync_image),
         "imagePullPolicy": cluster.spec.git_sync.image.pull_policy,
         "env": [*pods.variables({**_settings(git), **extra}), *by_member, *pods.variables(found.plain)],
         "resources": pods.resources("git-sync", cluster.spec.git_sync.resources),

@@ -65,7 +65,7 @@ def provision(cluster: ValidatedCluster, own: Keys, action: str = "Provision") -
     ]
     container = {
         "name": "provision",
-        "image": pods.image(own_image, "latest") if own_image else cluster.platform.operator_image,
+        "image": pods.image(own_image, cluster.platform.operator_image) if own_image else cluster.platform.operator_image,
         "imagePullPolicy": own_image.pull_policy if own_image else "IfNotPresent",
         "command": ["python", "-m", "airflow_operator.jobs.provision"],
         "env": pods.variables(env),

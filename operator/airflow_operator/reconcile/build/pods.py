@@ -8,6 +8,7 @@ from typing import Any
 from airflow_operator.airflow.facts import AIRFLOW_HOME, AIRFLOW_UID
 from airflow_operator.api.common import Image, Resources
 from airflow_operator.api.pods import PodDefaults
+from airflow_operator.domain import images
 from airflow_operator.domain.manifest import Manifest
 from airflow_operator.reconcile.build.overlay import overlay
 
@@ -99,11 +100,11 @@ def plain(models: Iterable[Any]) -> list[dict[str, Any]]:
     return [model.model_dump(by_alias=True, exclude_none=True, mode="json") for model in models]
 
 
-def image(settings: Image, default_tag: str = "") -> str:
-    """An image as the container runtime takes it; a digest wins over a tag."""
-    if settings.digest:
-        return f"{settings.repository}@{settings.digest}"
-    return f"{settings.repository}:{settings.tag or default_tag}"
+def image(settings: Image, default: str) -> str:
+    """An image as the container runtime takes it: `default`, as far as the settings name nothing else."""
+    repository, tag, digest = images.split(default)
+    named = settings.tag or settings.digest
+    return images.joined(settings.repository or repository, settings.tag or tag, settings.digest or ("" if named else digest))
 
 
 def pull_secrets(*images: Image) -> dict[str, Any]:

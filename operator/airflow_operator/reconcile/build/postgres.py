@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_operator.api import AirflowBaseSpec
 from airflow_operator.api.base import Postgres
-from airflow_operator.domain import labels, names
+from airflow_operator.domain import images, labels, names
 from airflow_operator.domain.kinds import API_VERSION
 from airflow_operator.domain.manifest import Live, Manifest, dig
 from airflow_operator.reconcile.build import pods
@@ -33,10 +33,12 @@ echo "ALTER ROLE {SUPERUSER} PASSWORD '$password'" | postgres --single -D "$PGDA
 """
 
 
-def postgres(name: str, namespace: str, uid: str, spec: AirflowBaseSpec, password_to_set: str = "") -> list[Manifest]:
+def postgres(
+    name: str, namespace: str, uid: str, spec: AirflowBaseSpec, password_to_set: str = "", default_image: str = images.POSTGRES
+) -> list[Manifest]:
     """Service and StatefulSet. The password Secret is made once beside them; the claim outlives everything.
 
-    `password_to_set`: UID of a password Secret that the server's data does not know yet.
+    `password_to_set`: UID of a password Secret that the server's data does not know yet. `default_image` has no tag.
     """
     settings = spec.database.postgres
     if settings is None:
@@ -55,11 +57,12 @@ def postgres(name: str, namespace: str, uid: str, spec: AirflowBaseSpec, passwor
         "labels": labels.of_base(name, "postgres"),
         "ownerReferences": [owner],
     }
-    server = _stateful_set(meta, name, spec, settings)
+    image = pods.image(settings.image, f"{default_image}:{settings.version}")
+    server = _stateful_set(meta, name, spec, settings, image)
     if password_to_set:
         template = server["spec"]["template"]
         template["metadata"]["annotations"] = {**template["metadata"].get("annotations", {}), labels.SET_PASSWORD: password_to_set}
-        template["spec"]["initContainers"] = [_set_password(settings, spec)]
+        template["spec"]["initContainers"] = [_set_password(settings, spec, image)]
     return [_service(meta, name), server]
 
 
@@ -97,7 +100,7 @@ def _service(meta: dict[str, Any], name: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "Service", "metadata": dict(meta), "spec": spec}
 
 
-def _stateful_set(meta: dict[str, Any], name: str, spec: AirflowBaseSpec, settings: Postgres) -> Manifest:
+def _stateful_set(meta: dict[str, Any], name: str, spec: AirflowBaseSpec, settings: Postgres, image: str) -> Manifest:
     claim: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": settings.storage.size}}}
     if settings.storage.storage_class_name:
         claim["storageClassName"] = settings.storage.storage_class_name
@@ -116,7 +119,7 @@ def _stateful_set(meta: dict[str, Any], name: str, spec: AirflowBaseSpec, settin
             "serviceName": names.postgres(name),
             "selector": {"matchLabels": selector(name)},
             "template": pods.pod(
-                pods.secured(_pod(name, spec, settings), "postgres", spec.pods), marks, pods.merged_maps(spec.pods.annotations)
+                pods.secured(_pod(name, spec, settings, image), "postgres", spec.pods), marks, pods.merged_maps(spec.pods.annotations)
             ),
             "volumeClaimTemplates": [claim_template],
             "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
@@ -124,7 +127,7 @@ def _stateful_set(meta: dict[str, Any], name: str, spec: AirflowBaseSpec, settin
     }
 
 
-def _pod(name: str, spec: AirflowBaseSpec, settings: Postgres) -> dict[str, Any]:
+def _pod(name: str, spec: AirflowBaseSpec, settings: Postgres, image: str) -> dict[str, Any]:
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -138,7 +141,7 @@ def _pod(name: str, spec: AirflowBaseSpec, settings: Postgres) -> dict[str, Any]
         },
         # Time for a checkpoint: a server that is killed replays its log at the next start.
         "terminationGracePeriodSeconds": 120,
-        "containers": [_container(name, settings, spec)],
+        "containers": [_container(name, settings, spec, image)],
         "volumes": [
             {"name": "run", "emptyDir": {}},
             {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}},
@@ -149,12 +152,12 @@ def _pod(name: str, spec: AirflowBaseSpec, settings: Postgres) -> dict[str, Any]
     }
 
 
-def _container(name: str, settings: Postgres, spec: AirflowBaseSpec) -> dict[str, Any]:
+def _container(name: str, settings: Postgres, spec: AirflowBaseSpec, image: str) -> dict[str, Any]:
     probe = {"tcpSocket": {"port": "postgresql"}, "timeoutSeconds": 5}
     parameters = [part for key, value in sorted(settings.parameters.items()) for part in ("-c", f"{key}={value}")]
     return {
         "name": "postgres",
-        "image": pods.image(settings.image, str(settings.version)),
+        "image": image,
         "imagePullPolicy": settings.image.pull_policy,
         "args": ["postgres", *parameters],
         "env": [
@@ -179,11 +182,11 @@ def _container(name: str, settings: Postgres, spec: AirflowBaseSpec) -> dict[str
     }
 
 
-def _set_password(settings: Postgres, spec: AirflowBaseSpec) -> dict[str, Any]:
+def _set_password(settings: Postgres, spec: AirflowBaseSpec, image: str) -> dict[str, Any]:
     """Brings the superuser's password to what the Secret says, before the server starts."""
     return {
         "name": "set-password",
-        "image": pods.image(settings.image, str(settings.version)),
+        "image": image,
         "imagePullPolicy": settings.image.pull_policy,
         "command": ["sh", "-euc", SET_PASSWORD],
         "env": [{"name": "PGDATA", "value": PGDATA}],

@@ -86,7 +86,7 @@ async def preview_base(ctx: Context, rehearsal: Rehearsal, resource: Live) -> Pr
     try:
         spec = parse_base(resource).spec
         children = await bases.children_of(ctx.kube, meta["namespace"], meta["name"])
-        wanted = bases.objects_of(resource, spec, await keep_password(ctx, resource, children))
+        wanted = bases.objects_of(resource, spec, await keep_password(ctx, resource, children), ctx.settings.platform)
         await prove(ctx.kube, wanted, bases.owned(children))
     except Refused as error:
         return Preview(refusal=bases.blamed(error, spec, wanted).message)

@@ -34,16 +34,25 @@ def test_a_variable_stands_once_and_the_last_layer_wins():
     assert made == [{"name": "B", "value": "1"}, {"name": "A", "value": "2"}]
 
 
+DIGEST = "sha256:" + "a" * 64
+OTHER = "sha256:" + "b" * 64
+
+
 @pytest.mark.parametrize(
-    ("settings", "expected"),
+    ("settings", "default", "expected"),
     [
-        ({"repository": "r"}, "r:default"),
-        ({"repository": "r", "tag": "t"}, "r:t"),
-        ({"repository": "r", "tag": "t", "digest": "sha256:" + "a" * 64}, "r@sha256:" + "a" * 64),
+        ({}, "h:5000/d:1", "h:5000/d:1"),
+        ({"repository": "r"}, "d:1", "r:1"),
+        ({"tag": "t"}, "d:1", "d:t"),
+        ({"repository": "r", "tag": "t"}, "d:1", "r:t"),
+        ({"repository": "r", "tag": "t", "digest": DIGEST}, "d:1", f"r@{DIGEST}"),
+        ({}, f"d:1@{OTHER}", f"d@{OTHER}"),
+        ({"tag": "t"}, f"d:1@{OTHER}", "d:t"),
+        ({"digest": DIGEST}, f"d@{OTHER}", f"d@{DIGEST}"),
     ],
 )
-def test_an_image_as_the_runtime_takes_it(settings, expected):
-    assert pods.image(Image.model_validate(settings), "default") == expected
+def test_an_image_is_the_default_as_far_as_nothing_else_is_named(settings, default, expected):
+    assert pods.image(Image.model_validate(settings), default) == expected
 
 
 def test_pull_secrets_of_all_images_stand_once():
