@@ -12,25 +12,26 @@ from typing import Any
 import kopf
 
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, CHILD_KINDS, GROUP, POD
-from airflow_operator.domain.labels import COMPONENT, FINALIZER, MANAGED_BY, MANAGER
+from airflow_operator.domain.labels import FINALIZER
 from airflow_operator.domain.manifest import Kind
+from airflow_operator.runtime.grants import Grants
 from airflow_operator.runtime.operator import Operator
-from airflow_operator.runtime.wakeups import Resource
+from airflow_operator.runtime.wakeups import Resource, labels_of_children
 
 RESOURCES = (AIRFLOW_BASE, AIRFLOW_CLUSTER)
-TASK = "task"
-"""Component label of task pods: there may be thousands, and none of them changes what the operator does."""
-
 Login = Callable[[], Awaitable[Mapping[str, Any]]]
 """Reads where the API server is and how to authenticate, in the words of kopf.ConnectionInfo."""
 
 
-def register(registry: kopf.OperatorRegistry, operator: Operator, login: Login) -> None:
-    """Put every handler into `registry`."""
+def register(registry: kopf.OperatorRegistry, operator: Operator, login: Login, grants: Grants | None = None) -> None:
+    """Put every handler into `registry`. With `grants` children are watched there, namespace by namespace, and not by kopf."""
     for kind in RESOURCES:
         _serve(registry, operator, kind)
-    for kind in (*CHILD_KINDS, POD):
-        _watch(registry, operator, kind)
+    if grants is None:
+        for kind in (*CHILD_KINDS, POD):
+            _watch(registry, operator, kind)
+    else:
+        _close(registry, grants)
 
     @kopf.on.login(registry=registry, errors=kopf.ErrorsMode.TEMPORARY, backoff=5.0)
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
@@ -57,6 +58,14 @@ def _watch(registry: kopf.OperatorRegistry, operator: Operator, kind: Kind) -> N
     @kopf.on.event(*_selector(kind), id=f"child-{kind.plural}", registry=registry)
     async def child_changed(namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
         operator.noticed_child(namespace or "", labels)
+
+
+def _close(registry: kopf.OperatorRegistry, grants: Grants) -> None:
+    """Ends what kopf would otherwise wait for at its own end."""
+
+    @kopf.on.cleanup(registry=registry)
+    async def close(**_: Any) -> None:
+        await grants.close()
 
 
 def _selector(kind: Kind) -> tuple[str, str, str]:
@@ -86,9 +95,8 @@ def kopf_settings() -> kopf.OperatorSettings:
     # A daemon that is told to stop is waited for in memory; otherwise kopf would poll by patching the object.
     settings.background.instant_exit_timeout = 5.0
     settings.process.ultimate_exiting_timeout = 25.0
-    for kind in CHILD_KINDS:
-        settings.watching.label_selectors[_selector(kind)] = f"{MANAGED_BY}={MANAGER}"
-    settings.watching.label_selectors[_selector(POD)] = f"{MANAGED_BY}={MANAGER},{COMPONENT}!={TASK}"
+    for kind in (*CHILD_KINDS, POD):
+        settings.watching.label_selectors[_selector(kind)] = labels_of_children(kind)
     return settings
 
 

@@ -9,11 +9,10 @@ import yaml
 
 from airflow_operator.domain import permissions
 from airflow_operator.domain.manifest import Manifest
-from airflow_operator.domain.permissions import Rule
+from airflow_operator.domain.permissions import RBAC, Rule
 from airflow_operator.generated import write_or_check
 
 NOTICE = "# Made by `make generate` from operator/airflow_operator/domain/permissions.py: change it there.\n"
-RBAC = "rbac.authorization.k8s.io"
 OPERATOR = "airflow-operator"
 AGGREGATE = f"{RBAC}/aggregate-to-"
 
@@ -33,6 +32,15 @@ def generated() -> dict[str, str]:
         "base/leader.yaml": [_role("Role", f"{OPERATOR}-leader", permissions.LEADER), _binding("Role", f"{OPERATOR}-leader")],
         "cluster-wide/rbac.yaml": [_role("ClusterRole", OPERATOR, permissions.OPERATOR), _binding("ClusterRole")],
         "single-namespace/rbac.yaml": [_role("Role", OPERATOR, permissions.OPERATOR), _binding("Role")],
+        "opt-in/rbac.yaml": [
+            _role("ClusterRole", OPERATOR, permissions.WATCHER),
+            _binding("ClusterRole"),
+            _role("Role", f"{OPERATOR}-own-pod", permissions.OWN_POD),
+            _binding("Role", f"{OPERATOR}-own-pod"),
+            _role("ClusterRole", permissions.GRANTED_ROLE, permissions.GRANTED),
+            _role("ClusterRole", f"{OPERATOR}-grant", permissions.GRANT, ("admin",)),
+        ],
+        "grant/rolebinding.yaml": [_grant()],
     }
     return {f"manifests/install/{name}": NOTICE + _yaml(items) for name, items in documents.items()}
 
@@ -57,6 +65,17 @@ def _binding(role: str, name: str = OPERATOR) -> Manifest:
         "metadata": {"name": name},
         "roleRef": {"apiGroup": RBAC, "kind": role, "name": name},
         "subjects": [{"kind": "ServiceAccount", "name": OPERATOR}],
+    }
+
+
+def _grant() -> Manifest:
+    """What a namespace's administrator applies there."""
+    return {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": OPERATOR},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": permissions.GRANTED_ROLE},
+        "subjects": [{"kind": "ServiceAccount", "name": OPERATOR, "namespace": OPERATOR}],
     }
 
 

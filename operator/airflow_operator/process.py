@@ -24,6 +24,7 @@ from airflow_operator.runtime import health, liveness, webhook
 from airflow_operator.runtime.context import Context, utc_now
 from airflow_operator.runtime.events import COMPONENT, Events
 from airflow_operator.runtime.gitsync import GitSyncNews
+from airflow_operator.runtime.grants import Grants
 from airflow_operator.runtime.health import HealthProbe, HttpHealthProbe, NoHealthProbe
 from airflow_operator.runtime.health_turns import HealthTurns
 from airflow_operator.runtime.lag import LagMeter
@@ -74,9 +75,12 @@ class Process:
                 await stack.enter_async_context(_leading(leader))
                 kube = LeadersKube(kube, leader)
             if await crds_installed(kube, self.settings.namespaces, end):
-                await self._watch(await self._assemble(kube, stack, wakeups, news), stop, watching)
+                operator, grants = await self._assemble(kube, stack, wakeups, news)
+                await self._watch(operator, grants, stop, watching)
 
-    async def _assemble(self, kube: Kube, stack: AsyncExitStack, wakeups: Wakeups, news: GitSyncNews) -> Operator:
+    async def _assemble(
+        self, kube: Kube, stack: AsyncExitStack, wakeups: Wakeups, news: GitSyncNews
+    ) -> tuple[Operator, Grants | None]:
         settings = await with_own_image(self.settings, kube, os.environ)
         health = HealthTurns(self.health or await _health_probe(settings, stack), wakeups.wake)
         await stack.enter_async_context(_background(health.run()))
@@ -88,13 +92,18 @@ class Process:
             references=References(),
             events=Events(kube, utc_now, os.environ.get("POD_NAME", COMPONENT)),
         )
-        for watch in Reflector(kube, ctx.references, wakeups, settings.namespaces).watches():
+        reflector = Reflector(kube, ctx.references, wakeups, settings.namespaces)
+        duties = self.duties or real_duties()
+        if settings.opt_in:
+            grants = Grants(kube, await kube.whoami(), reflector, wakeups)
+            return Operator(ctx, wakeups, grants.guarded(duties)), grants
+        for watch in reflector.watches():
             await stack.enter_async_context(_background(watch))
-        return Operator(ctx, wakeups, self.duties or real_duties())
+        return Operator(ctx, wakeups, duties), None
 
-    async def _watch(self, operator: Operator, stop: asyncio.Event | None, watching: asyncio.Event) -> None:
+    async def _watch(self, operator: Operator, grants: Grants | None, stop: asyncio.Event | None, watching: asyncio.Event) -> None:
         registry = kopf.OperatorRegistry()
-        handlers.register(registry, operator, Login(self.kubeconfig, self.context))
+        handlers.register(registry, operator, Login(self.kubeconfig, self.context), grants)
         namespaces = self.settings.namespaces
         log.info("serving %s", f"the namespaces {', '.join(namespaces)}" if namespaces else "all namespaces")
         await kopf.operator(

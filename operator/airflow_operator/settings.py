@@ -29,6 +29,10 @@ class Settings:
     """Each field is also a flag of `run`, and an environment variable: AIRFLOW_OPERATOR_ and its name in capitals. Times are seconds."""
 
     namespaces: Annotated[tuple[str, ...], "The namespaces that are served, separated by commas; empty: all of them."] = ()
+    opt_in: Annotated[
+        bool,
+        "Serve a namespace only once its administrator granted it (see docs/installs.md); until then the condition AccessGranted says how.",
+    ] = False
     image_registry: Annotated[
         str,
         "A mirror, such as registry.example.com/mirror: takes the place of the registry's host in the name of every image that the "
@@ -166,6 +170,7 @@ def _whole(text: str) -> int:
 
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "namespaces": _namespaces,
+    "opt_in": _flag,
     "health_probe": _flag,
     "resync": _seconds,
     "debounce": _seconds,

@@ -124,9 +124,17 @@ class WatchedKube:
         await self._write(f"delete {kind.kind} {name}")
         await self._inner.delete(kind, namespace, name, uid=uid, propagation=propagation)
 
-    def watch_metadata(self, kind: Kind, namespace: str) -> AsyncIterator[WatchEvent]:
+    async def allowed(self, verb: str, kind: Kind, namespace: str) -> bool:
         """As Kube."""
-        return self._inner.watch_metadata(kind, namespace)
+        return await self._inner.allowed(verb, kind, namespace)
+
+    async def whoami(self) -> str:
+        """As Kube."""
+        return await self._inner.whoami()
+
+    def watch_metadata(self, kind: Kind, namespace: str, *, labels: str = "") -> AsyncIterator[WatchEvent]:
+        """As Kube."""
+        return self._inner.watch_metadata(kind, namespace, labels=labels)
 
 
 class RunningOperator:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER
+from airflow_operator.cli.deployed import settings_of
+from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, SECRET, SERVICE
+from airflow_operator.settings import Settings
 from devcluster.control_plane import ControlPlane
 from tests.integration.eventually import eventually
-from tests.integration.running import RunningOperator, running_operator
+from tests.integration.running import QUICK, RunningOperator, running_operator
 from tests.integration.scenario import BASE, CLUSTER, Stage, base, cluster
 
 pytestmark = pytest.mark.integration
@@ -22,19 +27,38 @@ pytestmark = pytest.mark.integration
 INSTALL = Path(__file__).parents[2] / "manifests" / "install"
 
 
-@pytest.fixture(params=["cluster-wide", "single-namespace"])
+@pytest.fixture(params=["cluster-wide", "opt-in", "single-namespace"])
 def installed(request: pytest.FixtureRequest, stage: Stage, tmp_path: Path) -> Iterator[str]:
-    """The account of the operator's pod, after `kubectl apply -k` of one install; single-namespace in the stage's namespace."""
-    plane, folder = stage.control_plane, INSTALL / request.param
+    """The account of the operator's pod, after `kubectl apply -k` of one install; single-namespace in the stage's namespace.
+
+    Where namespaces opt in, that of the stage is granted.
+    """
+    with install(request.param, stage, tmp_path) as account:
+        if request.param == "opt-in":
+            stage.kubectl("apply", "-k", str(INSTALL / "grant"))
+        yield account
+
+
+@contextmanager
+def install(name: str, stage: Stage, folder: Path) -> Iterator[str]:
+    plane, source = stage.control_plane, INSTALL / name
     namespace = "airflow-operator"
-    if request.param == "single-namespace":
+    if name == "single-namespace":
         namespace = stage.namespace
-        folder = for_namespace(namespace, tmp_path)
-    plane.kubectl("apply", "--server-side", "-k", str(folder))
+        source = for_namespace(namespace, folder)
+    plane.kubectl("apply", "--server-side", "-k", str(source))
     yield f"{namespace}:airflow-operator"
-    plane.kubectl("delete", "--wait=false", "-k", str(folder))
-    if request.param == "cluster-wide":
+    plane.kubectl("delete", "--wait=false", "-k", str(source))
+    if name != "single-namespace":
         plane.kubectl("wait", "--for=delete", "--timeout=60s", "namespace", namespace)
+
+
+def settings_of_install(stage: Stage, account: str) -> Settings:
+    """What the operator reads from the Deployment that was applied; ports of a test's own."""
+    namespace = account.partition(":")[0]
+    deployment = json.loads(stage.control_plane.kubectl("-n", namespace, "get", "deployment", "airflow-operator", "-o", "json").stdout)
+    own = settings_of(deployment)
+    return replace(QUICK, opt_in=own.opt_in, namespaces=own.namespaces, image=own.image)
 
 
 def for_namespace(namespace: str, folder: Path) -> Path:
@@ -55,14 +79,28 @@ async def operator_with_its_own_rights(stage: Stage, account: str, folder: Path)
     config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
     path = folder / "operator.kubeconfig"
     path.write_text(yaml.safe_dump(config))
-    async with running_operator(path, stage.namespace, health=stage.health) as operator:
+    settings = settings_of_install(stage, account)
+    async with running_operator(path, *settings.namespaces, health=stage.health, settings=settings) as operator:
         yield operator
+
+
+def refused_requests(stage: Stage, account: str) -> set[tuple[str, str]]:
+    """What the operator asked for and had no right to."""
+    asked = [item for item in stage.control_plane.audit() if item["user"]["username"] == f"system:serviceaccount:{account}"]
+    assert asked
+    return {(item["verb"], item["requestURI"]) for item in asked if item["responseStatus"]["code"] == 403}
 
 
 async def test_operator_needs_no_other_right(stage: Stage, installed: str, tmp_path: Path) -> None:
     async with operator_with_its_own_rights(stage, installed, tmp_path):
-        await stage.apply(base(deletionPolicy="Delete"), cluster(deletionPolicy="Delete"))
+        private = [{"git": {"repo": "https://git.example/dags.git", "credentialsSecretRef": {"name": "git"}}}]
+        await stage.apply(base(deletionPolicy="Delete"), cluster(deletionPolicy="Delete", dags=private))
+        await stage.says("ReferencesResolved", "False", "SecretNotFound")
+        await stage.secret("git", username="me", password="word")
         await stage.ready()
+        service = await stage.must_get(SERVICE, f"{CLUSTER}-api-server")
+        await stage.delete(SERVICE, f"{CLUSTER}-api-server")
+        await stage.there(SERVICE, f"{CLUSTER}-api-server", but=service["metadata"]["uid"])
         await stage.edit_spec(scheduler={"replicas": 2}, config={"core": {"parallelism": 7}})
         await stage.ready()
         assert await stage.events(), "the operator could not post events"
@@ -70,22 +108,44 @@ async def test_operator_needs_no_other_right(stage: Stage, installed: str, tmp_p
         await stage.gone(AIRFLOW_CLUSTER, CLUSTER)
         await stage.delete(AIRFLOW_BASE, BASE)
         await stage.gone(AIRFLOW_BASE, BASE)
+    assert refused_requests(stage, installed) == set()
+
+
+async def test_namespace_is_served_once_its_administrator_ran_the_command(stage: Stage, tmp_path: Path) -> None:
+    stage.kubectl("create", "rolebinding", "owner", "--clusterrole=admin", "--user=ada")
+    with install("opt-in", stage, tmp_path) as account:
+        async with operator_with_its_own_rights(stage, account, tmp_path):
+            await stage.apply(base(), cluster())
+            told = await stage.says("AccessGranted", "False", "NotGranted")
+            await stage.says("AccessGranted", "False", "NotGranted", name=BASE, kind=AIRFLOW_BASE)
+            assert await stage.children(SECRET) == []
+            program, *words = shlex.split(told["message"].rpartition("grants it by: ")[2])
+            assert program == "kubectl"
+            stage.control_plane.kubectl(*words, "--as=ada")
+            await stage.ready()
+            templates = await stage.templates()
+
+            stage.kubectl("delete", "rolebinding", "airflow-operator")
+            await stage.edit_spec(scheduler={"replicas": 2})
+            await stage.says("AccessGranted", "False", "NotGranted")
+            assert await stage.templates() == templates, "what runs goes on"
+            await stage.delete(AIRFLOW_CLUSTER, CLUSTER)
+            await stage.gone(AIRFLOW_CLUSTER, CLUSTER)
+            assert ("Warning", "NotGranted") in await stage.events()
+        assert refused_requests(stage, account) == set()
+
+
+RIGHTS = (("get", "secrets"), ("list", "pods"), ("create", "deployments.apps"), ("get", "configmaps"))
+
+
+def test_what_the_operator_may_do_elsewhere(stage: Stage, installed: str) -> None:
+    of_one_namespace = installed.startswith(stage.namespace)
+    opt_in = not of_one_namespace and settings_of_install(stage, installed).opt_in
     user = f"system:serviceaccount:{installed}"
-    asked = [entry for entry in stage.control_plane.audit() if entry["user"]["username"] == user]
-    assert asked
-    refused = {(entry["verb"], entry["requestURI"]) for entry in asked if entry["responseStatus"]["code"] == 403}
-    assert refused == set()
-
-
-def test_operator_for_one_namespace_can_do_nothing_elsewhere(stage: Stage, installed: str) -> None:
-    everywhere = not installed.startswith(stage.namespace)
-    for verb, resource in (
-        ("get", "secrets"),
-        ("list", "pods"),
-        ("create", "deployments.apps"),
-        ("patch", "airflowclusters.airflow-operator.dev"),
-    ):
-        assert may(stage.control_plane, f"system:serviceaccount:{installed}", verb, resource, "default") is everywhere
+    for verb, resource in RIGHTS:
+        assert may(stage.control_plane, user, verb, resource, stage.namespace)
+        assert may(stage.control_plane, user, verb, resource, "default") is not (of_one_namespace or opt_in)
+    assert may(stage.control_plane, user, "patch", "airflowclusters.airflow-operator.dev", "default") is not of_one_namespace
     for verb, resource in (
         ("create", "pods"),
         ("get", "nodes"),

@@ -12,6 +12,7 @@ from airflow_operator import handlers
 from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, CHILD_KINDS, POD
 from airflow_operator.domain.labels import FINALIZER
 from airflow_operator.domain.manifest import Kind
+from airflow_operator.runtime.grants import Grants
 from airflow_operator.runtime.operator import Operator
 
 
@@ -66,3 +67,14 @@ def test_no_handler_that_would_copy_the_spec_into_an_annotation() -> None:
     assert found == {"changing": 0, "indexing": 0, "spawning": 2, "watching": 2 + len(CHILD_KINDS) + 1}
     for handler in registry.kinds["spawning"].get_all_handlers():
         assert handler.cancellation_timeout is None
+
+
+def test_where_namespaces_opt_in_kopf_watches_our_own_resources_only() -> None:
+    registry = kopf.OperatorRegistry()
+
+    async def login() -> dict[str, Any]:
+        raise AssertionError("not asked here")
+
+    handlers.register(registry, cast("Operator", None), login, cast("Grants", object()))
+    watched = {str(handler.selector) for handler in registry._watching.get_all_handlers()}
+    assert len(watched) == len(handlers.RESOURCES)

@@ -15,7 +15,7 @@ from airflow_operator.api.pods import Permission
 from airflow_operator.domain import permissions
 from airflow_operator.domain.kinds import CHILD_KINDS, POD
 from airflow_operator.generated import stale
-from airflow_operator.settings import RELEASED_IMAGE
+from airflow_operator.settings import RELEASED_IMAGE, variable
 
 ROOT = Path(__file__).parents[2]
 INSTALL = ROOT / "manifests" / "install"
@@ -39,6 +39,10 @@ def documents(folder: Path) -> Iterator[dict[str, Any]]:
 
 def of_kind(folder: str, kind: str) -> list[dict[str, Any]]:
     return [document for document in documents(INSTALL / folder) if document["kind"] == kind]
+
+
+SHIPPED = {*permissions.BOUND_ROLES, permissions.GRANTED_ROLE}
+"""The ClusterRoles that somebody may bind, and no other."""
 
 
 def operator_pod(folder: str) -> Any:
@@ -65,8 +69,41 @@ def test_every_file_belongs_to_an_install() -> None:
     assert files == used
 
 
-@pytest.mark.parametrize("folder", ["cluster-wide", "single-namespace"])
-class TestBothInstalls:
+INSTALLS = ("cluster-wide", "opt-in", "single-namespace")
+
+
+def bound_everywhere(folder: str) -> list[dict[str, Any]]:
+    """The rules that the operator holds in every namespace."""
+    roles = {role["metadata"]["name"]: role["rules"] for role in of_kind(folder, "ClusterRole")}
+    return [rule for binding in of_kind(folder, "ClusterRoleBinding") for rule in roles[binding["roleRef"]["name"]]]
+
+
+def test_opting_in_means_that_nothing_but_our_resources_is_seen_elsewhere() -> None:
+    rules = bound_everywhere("opt-in")
+    seen = {resource for rule in rules for resource in rule["resources"] if {"get", "list", "watch"} & set(rule["verbs"])}
+    assert seen == {"airflowbases", "airflowclusters", "namespaces"}
+    (namespaces,) = [rule for rule in rules if "namespaces" in rule["resources"]]
+    assert namespaces["verbs"] == ["get"]
+    assert {verb for rule in rules for verb in rule["verbs"]} <= {"get", "list", "watch", "patch", "update", "create"}
+
+
+def test_what_a_namespace_grants_is_the_rest_of_what_the_operator_does() -> None:
+    (granted,) = [role for role in of_kind("opt-in", "ClusterRole") if role["metadata"]["name"] == permissions.GRANTED_ROLE]
+    whole = [rule.manifest() for rule in permissions.OPERATOR]
+    assert all(rule in bound_everywhere("opt-in") or rule in granted["rules"] for rule in whole)
+    (grant,) = of_kind("grant", "RoleBinding")
+    assert grant["roleRef"]["name"] == permissions.GRANTED_ROLE
+    assert grant["subjects"] == [{"kind": "ServiceAccount", "name": "airflow-operator", "namespace": "airflow-operator"}]
+
+
+def test_opt_in_is_switched_on() -> None:
+    (patch,) = yaml.safe_load((INSTALL / "opt-in" / "kustomization.yaml").read_text())["patches"]
+    (change,) = yaml.safe_load(patch["patch"])
+    assert change["value"] == {"name": variable("opt_in"), "value": "true"}
+
+
+@pytest.mark.parametrize("folder", INSTALLS)
+class TestEveryInstall:
     def test_pod_is_restricted(self, folder: str) -> None:
         pod = operator_pod(folder)
         (container,) = pod["containers"]
@@ -109,7 +146,7 @@ class TestBothInstalls:
             for rule in role["rules"]:
                 assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
                 assert not {"escalate", "impersonate"} & set(rule["verbs"])
-                assert ("bind" not in rule["verbs"]) or rule["resourceNames"] == list(permissions.BOUND_ROLES)
+                assert ("bind" not in rule["verbs"]) or set(rule["resourceNames"]) <= SHIPPED
                 assert "pods/exec" not in rule["resources"] or role["metadata"]["name"] in MAY_EXEC
                 assert not {"nodes", "persistentvolumes", "clusterrolebindings", "roles"} & set(rule["resources"])
 
@@ -120,8 +157,9 @@ def test_single_namespace_has_no_right_outside_it() -> None:
 
 
 def test_namespace_of_the_operator_enforces_restricted() -> None:
-    (namespace,) = of_kind("cluster-wide", "Namespace")
-    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    for folder in ("cluster-wide", "opt-in"):
+        (namespace,) = of_kind(folder, "Namespace")
+        assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
 def test_operator_may_do_what_it_does_with_every_child() -> None:

@@ -11,6 +11,7 @@ from airflow_operator.domain.manifest import Kind, Manifest
 
 EXECUTOR_ROLE = "airflow-operator-executor"
 LOG_READER_ROLE = "airflow-operator-log-reader"
+GRANTED_ROLE = "airflow-operator-namespace"
 
 OPERATOR_LEASE = "airflow-operator"
 
@@ -27,6 +28,8 @@ LAUNCHER_ROLES: Mapping[str, str] = MappingProxyType(
 BOUND_ROLES = (EXECUTOR_ROLE, LOG_READER_ROLE, *LAUNCHER_ROLES.values())
 """Roles that the operator may bind, and nothing else."""
 
+
+RBAC = "rbac.authorization.k8s.io"
 READ = ("get", "list", "watch")
 
 
@@ -59,21 +62,41 @@ def _children() -> tuple[Rule, ...]:
 
 _OURS = (AIRFLOW_BASE.plural, AIRFLOW_CLUSTER.plural)
 
-OPERATOR = (
+_OWN_KINDS = (
     # patch: the finalizer.
     Rule(GROUP, _OURS, (*READ, "patch")),
     Rule(GROUP, tuple(f"{plural}/status" for plural in _OURS), ("patch",)),
     # Owner references that block deletion need this where OwnerReferencesPermissionEnforcement is on.
     Rule(GROUP, tuple(f"{plural}/finalizers" for plural in _OURS), ("update",)),
-    *_children(),
-    Rule("", (POD.plural,), READ),
     Rule("", (EVENT.plural,), ("create",)),
     # The UID of a namespace tells a new one from an old one of the same name.
     Rule("", (NAMESPACE.plural,), ("get",)),
-    # Lets it hand out these roles without having their rights.
-    Rule("rbac.authorization.k8s.io", ("clusterroles",), ("bind",), BOUND_ROLES),
 )
+
+GRANTED = (
+    *_children(),
+    Rule("", (POD.plural,), READ),
+    # Lets it hand out these roles without having their rights.
+    Rule(RBAC, ("clusterroles",), ("bind",), BOUND_ROLES),
+)
+"""What the operator does in a namespace beside its own resources: where namespaces opt in, their administrators grant it."""
+
+OPERATOR = (*_OWN_KINDS, *GRANTED)
 """What the operator may do in the namespaces that it serves."""
+
+WATCHER = (
+    *_OWN_KINDS,
+    # Both are Kubernetes' default for everybody; some clusters take it away.
+    Rule("authorization.k8s.io", ("selfsubjectaccessreviews",), ("create",)),
+    Rule("authentication.k8s.io", ("selfsubjectreviews",), ("create",)),
+)
+"""What the operator may do everywhere where namespaces opt in: see its own resources, tell of them, ask what it may do."""
+
+OWN_POD = (Rule("", (POD.plural,), ("get",)),)
+"""In the operator's own namespace: its pod tells which image it runs."""
+
+GRANT = (Rule(RBAC, ("clusterroles",), ("bind",), (GRANTED_ROLE,)),)
+"""Added to Kubernetes' role `admin`: who administers a namespace may grant it to the operator, and nothing beyond it."""
 
 EXECUTOR = (
     Rule("", ("pods",), ("create", "delete", "get", "list", "patch", "watch")),

@@ -52,9 +52,14 @@ UNDER_WAY: Mapping[str, Advice] = {
 
 MISSING: Mapping[str, Advice] = {
     "BaseNotFound": Advice("`spec.baseRef` names a base that does not exist.", "Create the AirflowBase, or correct the name."),
+    "NotGranted": Advice(
+        "The operator serves namespaces that opt in, and this one was not granted to it.",
+        "Have the namespace's administrator run the command that the message prints.",
+    ),
     "BaseTerminating": Advice("The base is being deleted.", "Wait until it is gone and create it anew, or use another base."),
     "SecretNotFound": Advice("A field names a Secret that does not exist.", "Create it in the namespace of the resource."),
     "ConfigMapNotFound": Advice("A field names a ConfigMap that does not exist.", "Create it in the namespace of the resource."),
+    "SecretMalformed": Advice("A Secret has not what its use needs.", "Put in what the message names."),
     "KeyNotFound": Advice("A field names a key that the Secret or ConfigMap has not.", "Add the key, or name another one."),
 }
 
@@ -103,6 +108,7 @@ COMPONENTS: Mapping[str, Advice] = {
     "ContainerCrashes": Advice("A container ends again and again.", "The message has its last words; `kubectl logs --previous` has more."),
     "Unschedulable": Advice("No node takes the pod.", "Lower its requests, add nodes, or change where it may run."),
     "PodRefused": Advice("The API server refuses pods: a quota or Pod Security.", "Lift the quota, or change what its words name."),
+    "DagSourceRemoved": Advice("An event: an entry left `spec.dags`; its DAGs go, and their history stays."),
     "GitSyncFailed": Advice(
         "git-sync cannot fetch; the last good DAGs stay, and new task pods wait.",
         "Correct repository, ref or credentials: the message has git-sync's words.",
@@ -139,6 +145,7 @@ CONDITIONS: Mapping[str, str] = {
     "Progressing": "something is under way that needs nobody",
     "Degraded": "something is wrong that does not heal by itself soon",
     "SpecValid": "the spec can be honoured",
+    "AccessGranted": "(told when false) the operator may act in the namespaces of the resource and of its base",
     "ReferencesResolved": "all that the spec names is there",
     "ObjectsApplied": "the API server takes all objects",
     "Reconciled": "(told when false) the operator got through without a failure of its own",

@@ -109,9 +109,25 @@ class Client:
             if not uid:
                 raise
 
-    async def watch_metadata(self, kind: Kind, namespace: str) -> AsyncIterator[WatchEvent]:
+    async def allowed(self, verb: str, kind: Kind, namespace: str) -> bool:
+        """See `Kube.allowed`."""
+        group = kind.api_version.rpartition("/")[0]
+        question = {"namespace": namespace, "verb": verb, "group": group, "resource": kind.plural}
+        answer = await self._review("authorization.k8s.io/v1", "SelfSubjectAccessReview", {"resourceAttributes": question})
+        return bool(answer["status"]["allowed"])
+
+    async def whoami(self) -> str:
+        """See `Kube.whoami`."""
+        answer = await self._review("authentication.k8s.io/v1", "SelfSubjectReview", {})
+        return str(answer["status"]["userInfo"]["username"])
+
+    async def _review(self, api_version: str, kind: str, spec: dict[str, Any]) -> Live:
+        path = f"/apis/{api_version}/{kind.lower()}s"
+        return await self._transport.request("POST", path, body={"apiVersion": api_version, "kind": kind, "spec": spec})
+
+    async def watch_metadata(self, kind: Kind, namespace: str, *, labels: str = "") -> AsyncIterator[WatchEvent]:
         """See `Kube.watch_metadata`."""
-        listed = await self._list(kind, namespace, accept=METADATA_LIST)
+        listed = await self._list(kind, namespace, labels=labels, accept=METADATA_LIST)
         for item in listed.items:
             yield "ADDED", _lean(item, kind)
         version = listed.version
@@ -119,7 +135,7 @@ class Client:
         while True:
             started = clock()
             try:
-                async for kind_of_event, item in self._watch(kind, namespace, version):
+                async for kind_of_event, item in self._watch(kind, namespace, version, labels):
                     version = item["metadata"]["resourceVersion"]
                     if kind_of_event != "BOOKMARK":
                         yield kind_of_event, _lean(item, kind)
@@ -129,8 +145,9 @@ class Client:
                 # Something between us and the server ends watches at once: leave the pace to the caller.
                 return
 
-    async def _watch(self, kind: Kind, namespace: str, version: str) -> AsyncIterator[tuple[Any, dict[str, Any]]]:
+    async def _watch(self, kind: Kind, namespace: str, version: str, labels: str) -> AsyncIterator[tuple[Any, dict[str, Any]]]:
         query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version, "timeoutSeconds": str(WATCH_SECONDS)}
+        query |= {"labelSelector": labels} if labels else {}
         async with self._transport.lines(_path(kind, namespace), query, accept=METADATA, silence=SILENCE) as lines:
             async for line in lines:
                 event = json.loads(line)

@@ -38,7 +38,13 @@ class Kube(Protocol):
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str = "", propagation: Propagation = "Background") -> None:
         """Delete; with `uid` only that very object. An absent object is no error. `Orphan` leaves the pods of a workload alive."""
 
-    def watch_metadata(self, kind: Kind, namespace: str) -> AsyncIterator[WatchEvent]:
+    async def allowed(self, verb: str, kind: Kind, namespace: str) -> bool:
+        """Whether this client may do that in a namespace; asking is no attempt, and leaves no refusal behind."""
+
+    async def whoami(self) -> str:
+        """The user name by which the API server knows this client."""
+
+    def watch_metadata(self, kind: Kind, namespace: str, *, labels: str = "") -> AsyncIterator[WatchEvent]:
         """List and watch as PartialObjectMetadata (without managedFields): first every object as ADDED, then changes.
 
         Ends when the place is lost (410, silence): the caller starts again, which lists again. Raises as every other method.

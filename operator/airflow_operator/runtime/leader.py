@@ -183,16 +183,24 @@ class LeadersKube:
         self._require()
         return await self._kube.create(manifest)
 
-    async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[dict[str, Any]]) -> Live:
+    async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[dict[str, Any]], *, dry_run: bool = False) -> Live:
         """See `Kube.patch`."""
         self._require()
-        return await self._kube.patch(kind, namespace, name, operations)
+        return await self._kube.patch(kind, namespace, name, operations, dry_run=dry_run)
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str = "", propagation: Propagation = "Background") -> None:
         """See `Kube.delete`."""
         self._require()
         await self._kube.delete(kind, namespace, name, uid=uid, propagation=propagation)
 
-    def watch_metadata(self, kind: Kind, namespace: str) -> AsyncIterator[WatchEvent]:
+    async def allowed(self, verb: str, kind: Kind, namespace: str) -> bool:
+        """See `Kube.allowed`."""
+        return await self._kube.allowed(verb, kind, namespace)
+
+    async def whoami(self) -> str:
+        """See `Kube.whoami`."""
+        return await self._kube.whoami()
+
+    def watch_metadata(self, kind: Kind, namespace: str, *, labels: str = "") -> AsyncIterator[WatchEvent]:
         """See `Kube.watch_metadata`."""
-        return self._kube.watch_metadata(kind, namespace)
+        return self._kube.watch_metadata(kind, namespace, labels=labels)

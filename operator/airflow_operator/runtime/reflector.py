@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import partial
 
 from airflow_operator.domain import labels
 from airflow_operator.domain.kinds import CONFIG_MAP, SECRET
@@ -40,20 +41,8 @@ class Reflector:
         """The watches, each to be run until it is cancelled."""
         return [self._follow(kind, namespace) for kind in (SECRET, CONFIG_MAP) for namespace in self._namespaces]
 
-    async def _follow(self, kind: Kind, namespace: str) -> None:
-        where = f"{kind.plural} in {namespace or 'all namespaces'}"
-        failures = 0
-        while True:
-            pause = PAUSE
-            try:
-                async for event, live in self._kube.watch_metadata(kind, namespace):
-                    failures = 0
-                    self.noticed(kind, event, live)
-            except Exception as error:
-                failures += 1
-                pause = min(PAUSE * 2.0**failures, LONGEST_PAUSE)
-                _report(where, error, failures)
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+    def _follow(self, kind: Kind, namespace: str) -> Coroutine[None, None, None]:
+        return follow(self._kube, kind, namespace, partial(self.noticed, kind))
 
     def noticed(self, kind: Kind, event: str, live: Live) -> None:
         """Wake who refers to the object, if it is one that changed since it was last seen."""
@@ -70,6 +59,38 @@ class Reflector:
             self._versions[key] = meta["resourceVersion"]
         for user in users:
             self._wakeups.wake(user)
+
+
+async def always() -> bool:
+    """Nobody takes it back."""
+    return True
+
+
+async def follow(
+    kube: Kube,
+    kind: Kind,
+    namespace: str,
+    noticed: Callable[[str, Live], None],
+    *,
+    labels: str = "",
+    may: Callable[[], Awaitable[bool]] = always,
+) -> None:
+    """Watch the metadata of a kind until `may`, which is asked before each start, says no; `noticed` gets each event."""
+    where = f"{kind.plural} in {namespace or 'all namespaces'}"
+    failures = 0
+    while True:
+        pause = PAUSE
+        try:
+            if not await may():
+                return
+            async for event, live in kube.watch_metadata(kind, namespace, labels=labels):
+                failures = 0
+                noticed(event, live)
+        except Exception as error:
+            failures += 1
+            pause = min(PAUSE * 2.0**failures, LONGEST_PAUSE)
+            _report(where, error, failures)
+        await asyncio.sleep(pause * random.uniform(0.8, 1.2))
 
 
 def _report(where: str, error: Exception, failures: int) -> None:

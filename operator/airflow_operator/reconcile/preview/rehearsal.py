@@ -56,6 +56,14 @@ class Rehearsal:
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str = "", propagation: Propagation = "Background") -> None:
         """Nothing goes."""
 
-    def watch_metadata(self, kind: Kind, namespace: str) -> AsyncIterator[WatchEvent]:
+    async def allowed(self, verb: str, kind: Kind, namespace: str) -> bool:
         """As Kube."""
-        return self._kube.watch_metadata(kind, namespace)
+        return await self._kube.allowed(verb, kind, namespace)
+
+    async def whoami(self) -> str:
+        """As Kube."""
+        return await self._kube.whoami()
+
+    def watch_metadata(self, kind: Kind, namespace: str, *, labels: str = "") -> AsyncIterator[WatchEvent]:
+        """As Kube."""
+        return self._kube.watch_metadata(kind, namespace, labels=labels)
