@@ -25,6 +25,7 @@ WELL: Mapping[str, Advice] = {
     "Ready": Advice("The declared state is the running state."),
     "ScaledToZero": Advice("The component has no pods, as declared.", "Raise its `replicas` where that is not meant."),
     "Settled": Advice("Nothing is under way."),
+    "Shared": Advice("Every pod that reads DAGs can mount their volumes."),
     "Synced": Advice("git-sync has the commits that `status.dags` names."),
     "Valid": Advice("The spec can be carried out."),
     "UpToDate": Advice("The database has the schema of the image."),
@@ -59,6 +60,10 @@ MISSING: Mapping[str, Advice] = {
     "BaseTerminating": Advice("The base is being deleted.", "Wait until it is gone and create it anew, or use another base."),
     "SecretNotFound": Advice("A field names a Secret that does not exist.", "Create it in the namespace of the resource."),
     "ConfigMapNotFound": Advice("A field names a ConfigMap that does not exist.", "Create it in the namespace of the resource."),
+    "PersistentVolumeClaimNotFound": Advice("A field names a claim that does not exist.", "Create it in the namespace of the resource."),
+    "ClaimNotShared": Advice(
+        "The claim can be mounted by one pod only, and more need it.", "Use a claim with ReadWriteMany or ReadOnlyMany, or fewer pods."
+    ),
     "SecretMalformed": Advice("A Secret has not what its use needs.", "Put in what the message names."),
     "KeyNotFound": Advice("A field names a key that the Secret or ConfigMap has not.", "Add the key, or name another one."),
 }
@@ -108,6 +113,9 @@ COMPONENTS: Mapping[str, Advice] = {
     "ContainerCrashes": Advice("A container ends again and again.", "The message has its last words; `kubectl logs --previous` has more."),
     "Unschedulable": Advice("No node takes the pod.", "Lower its requests, add nodes, or change where it may run."),
     "PodRefused": Advice("The API server refuses pods: a quota or Pod Security.", "Lift the quota, or change what its words name."),
+    "OneNodeOnly": Advice(
+        "The claim can be mounted on one node only: advice, no fault.", "On several nodes use a claim with ReadWriteMany or ReadOnlyMany."
+    ),
     "DagSourceRemoved": Advice("An event: an entry left `spec.dags`; its DAGs go, and their history stays."),
     "GitSyncFailed": Advice(
         "git-sync cannot fetch; the last good DAGs stay, and new task pods wait.",
@@ -160,6 +168,7 @@ CONDITIONS: Mapping[str, str] = {
     "DagProcessorAvailable": "all pods of the dag-processor run the declared state",
     "TriggererAvailable": "all triggerers run the declared state",
     "DagsSynced": "git-sync has the repository; `status.dags` names the commit",
+    "DagVolumesShared": "every pod that reads DAGs can mount their volumes; advice, no fault",
     "Healthy": "Airflow's own health endpoint says so of every component",
     "TaskLogsPersistent": "task logs outlive their pods (`spec.logs`); advice, no fault",
     "PasswordAvailable": "(AirflowBase, told when false) the superuser's password is there",

@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, CHILD_KINDS, CONFIG_MAP, POD, SECRET
+from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, CHILD_KINDS, POD, SECRET
 from airflow_operator.domain.manifest import Kind, Live, dig
 from airflow_operator.domain.permissions import GRANTED_ROLE
 from airflow_operator.reconcile.report import report, unchanged_but
 from airflow_operator.reconcile.status import summary
 from airflow_operator.reconcile.types import Condition, LookAgain
 from airflow_operator.runtime.operator import Duties
-from airflow_operator.runtime.reflector import Reflector, follow
+from airflow_operator.runtime.reflector import REFERENCED, Reflector, follow
 from airflow_operator.runtime.wakeups import Wakeups, labels_of_children
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ log = logging.getLogger("airflow_operator.grants")
 
 ASK_AGAIN = 5.0
 """Seconds between two questions while a namespace is not granted: nothing in it may be watched that would tell."""
-REFERENCED = (SECRET, CONFIG_MAP)
-"""Kinds that a spec refers to by name."""
 PATIENCE = 10.0
 """Seconds for which a resource that is being deleted waits for a grant: an API server that just started may not know of one yet."""
 

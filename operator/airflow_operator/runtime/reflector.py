@@ -20,6 +20,9 @@ from airflow_operator.runtime.wakeups import References, Wakeups
 
 log = logging.getLogger("airflow_operator.reflector")
 
+REFERENCED = (SECRET, CONFIG_MAP)
+"""Kinds that a spec refers to by name."""
+
 PAUSE = 1.0
 """Between two watches, in seconds: a server that ends each one at once is not hammered."""
 LONGEST_PAUSE = 30.0
@@ -39,7 +42,7 @@ class Reflector:
 
     def watches(self) -> list[Coroutine[None, None, None]]:
         """The watches, each to be run until it is cancelled."""
-        return [self._follow(kind, namespace) for kind in (SECRET, CONFIG_MAP) for namespace in self._namespaces]
+        return [self._follow(kind, namespace) for kind in REFERENCED for namespace in self._namespaces]
 
     def _follow(self, kind: Kind, namespace: str) -> Coroutine[None, None, None]:
         return follow(self._kube, kind, namespace, partial(self.noticed, kind))

@@ -71,3 +71,14 @@ def test_a_mirror_reaches_every_image_that_nobody_named():
 def test_an_image_that_somebody_named_is_left_alone():
     named = resource("AirflowCluster", factory.NAME, "team", factory.spec(image={"repository": "docker.io/apache/airflow"}))
     assert "docker.io/apache/airflow:3.3.2" in images_of(named)
+
+
+def test_nothing_of_a_resource_that_gitops_marks_reaches_its_children():
+    marks = {
+        "labels": {"app.kubernetes.io/instance": "argo-application", "team": "data"},
+        "annotations": {"argocd.argoproj.io/tracking-id": "argo-application:AirflowCluster"},
+    }
+    marked = {**CLUSTER, "metadata": {**CLUSTER["metadata"], **marks}}
+    assert render([marked]) == render([CLUSTER])
+    text = yaml.safe_dump_all(render([marked]))
+    assert "argo-application" not in text
