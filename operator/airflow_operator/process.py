@@ -78,9 +78,7 @@ class Process:
                 operator, grants = await self._assemble(kube, stack, wakeups, news)
                 await self._watch(operator, grants, stop, watching)
 
-    async def _assemble(
-        self, kube: Kube, stack: AsyncExitStack, wakeups: Wakeups, news: GitSyncNews
-    ) -> tuple[Operator, Grants | None]:
+    async def _assemble(self, kube: Kube, stack: AsyncExitStack, wakeups: Wakeups, news: GitSyncNews) -> tuple[Operator, Grants | None]:
         settings = await with_own_image(self.settings, kube, os.environ)
         health = HealthTurns(self.health or await _health_probe(settings, stack), wakeups.wake)
         await stack.enter_async_context(_background(health.run()))

@@ -92,6 +92,10 @@ async def test_plan_tells_what_the_operator_then_does_and_writes_nothing(stage: 
         after = await stage.templates()
         assert sorted(name for name in before if before[name] != after[name]) == sorted(restarted(text))
 
+        moved = [{"git": {"repo": "https://git.example/other.git"}}]
+        code, text = await plan(cluster(dags=moved, config=changed["spec"]["config"], env=changed["spec"]["env"]))
+        assert restarted(text) == [f"{CLUSTER}-{name}" for name in ("dag-processor", "scheduler", "triggerer")]
+
         code, text = await plan(cluster(image={"tag": "3.3.2-python3.13"}))
         assert "compares the database with docker.io/apache/airflow:3.3.2-python3.13 first" in text
 

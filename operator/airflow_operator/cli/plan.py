@@ -110,7 +110,7 @@ def _report(resource: Live, live: Live | None, preview: Preview) -> Iterator[str
             yield from _of_row(row)
     same = sum(1 for row in preview.rows if row.verdict == "unchanged")
     if same:
-        yield f"  {same} objects stay as they are"
+        yield f"  {same} other {'object stays as it is' if same == 1 else 'objects stay as they are'}"
     if preview.restarts:
         yield f"  Pods are replaced, one workload after the other: {', '.join(preview.restarts)}"
     if preview.schema:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from airflow_operator.domain import labels, names
@@ -50,7 +50,7 @@ def plan(cluster: ValidatedCluster, keys: Keys, admin: Admin | None, seen: SeenC
     if state.state != "Current":
         return _before_components(cluster, keys, seen, database, state, findings)
     user_jobs, user_finding, user_keep, user_discard = _users(cluster, database.provisioned.identity, admin, own, seen)
-    now, held = rollout.in_order(rollout.proving_dags_first(components(cluster, keys), live), live)
+    now, held = rollout.in_order(in_turn(cluster, keys, live), live)
     return _step(
         cluster,
         keys,
@@ -65,8 +65,13 @@ def plan(cluster: ValidatedCluster, keys: Keys, admin: Admin | None, seen: SeenC
 
 
 def components(cluster: ValidatedCluster, keys: Keys) -> list[Manifest]:
-    """The workloads, in the order of a rolling change."""
+    """The workloads, in the usual order of a rolling change."""
     return [COMPONENTS[facts.name](cluster, keys) for facts in cluster.release.components]
+
+
+def in_turn(cluster: ValidatedCluster, keys: Keys, live: Mapping[ObjectKey, Live]) -> list[Manifest]:
+    """The workloads, in the order of this change."""
+    return rollout.proving_dags_first(components(cluster, keys), live)
 
 
 def prerequisites(cluster: ValidatedCluster, keys: Keys, accounts: rbac.InUse | None = None) -> list[Manifest]:

@@ -16,9 +16,10 @@ from airflow_operator.reconcile import rollout
 from airflow_operator.reconcile.apply import Outlook, Refused, is_prunable, outlook, prove
 from airflow_operator.reconcile.cluster import Decided, children_of, decide, prove_opaque
 from airflow_operator.reconcile.fields import Difference, differences
+from airflow_operator.reconcile.in_use import WORKLOADS
 from airflow_operator.reconcile.observe import observe
 from airflow_operator.reconcile.password import keep_password
-from airflow_operator.reconcile.plan import WORKLOADS, components
+from airflow_operator.reconcile.plan import in_turn
 from airflow_operator.reconcile.preview.rehearsal import Rehearsal
 from airflow_operator.reconcile.types import Condition
 from airflow_operator.reconcile.validate import ValidatedCluster, validate
@@ -104,7 +105,7 @@ async def _of_cluster(ctx: Context, cluster: ValidatedCluster, decided: Decided,
     met = await outlook(ctx.kube, (*step.objects, *step.later), children_of(seen), owner=seen.resource)
     rows = [Row(key_of(item), "create") for item in made_once]
     rows += _paired([_row(item) for item in met], met, children_of(seen))
-    order = [key_of(item).name for item in components(cluster, decided.keys)]
+    order = [key_of(item).name for item in in_turn(cluster, decided.keys, {key_of(child): child for child in seen.children})]
     restarting = {row.key.name for row in rows if row.verdict == "restart"}
     held = tuple(item for item in step.findings if item.status != "True" and item.type != "MigrationsApplied")
     return Preview(tuple(rows), tuple(name for name in order if name in restarting), _schema_words(cluster, decided), held)
