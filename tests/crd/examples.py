@@ -296,6 +296,13 @@ _CLUSTERS = [
         "uplicate",
     ),
     Refused(
+        "template twice",
+        cluster({"executors": ["KubernetesExecutor"], "taskPods": {"templates": [{"name": "a", "podTemplate": {}}] * 2}}),
+        "spec.taskPods.templates[1]",
+        "name a stands twice",
+        "uplicate",
+    ),
+    Refused(
         "pods that no executor makes",
         cluster({"taskPods": {"nodeSelector": {"a": "b"}}}),
         "spec.taskPods",

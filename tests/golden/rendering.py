@@ -74,5 +74,7 @@ def pod_templates(manifests: list[Manifest]) -> Mapping[str, Manifest]:
         if template := manifest.get("spec", {}).get("template"):
             found[name] = template
         elif manifest["kind"] == "ConfigMap" and "pod_template.yaml" in manifest["data"]:
-            found["task"] = yaml.load(manifest["data"]["pod_template.yaml"], yaml.CSafeLoader)
+            for file, made in manifest["data"].items():
+                name = "task" if file == "pod_template.yaml" else f"task {file}"
+                found[name] = yaml.load(made, yaml.CSafeLoader)
     return found

@@ -45,7 +45,10 @@ ALL_HEALTHY = Health(
 def install_crds(control_plane: ControlPlane) -> None:
     """Apply the CRDs and wait until they are served; again is no harm."""
     control_plane.kubectl("apply", "--server-side", "-k", str(CRDS))
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+    # A CRD that is so new that it has no status yet makes kubectl give up at once.
+    wait = ("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+    if control_plane.kubectl(*wait, check=False).returncode != 0:
+        control_plane.kubectl(*wait)
 
 
 @dataclass

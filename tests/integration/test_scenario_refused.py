@@ -123,7 +123,10 @@ async def test_foreign_object_of_a_childs_name_is_not_touched(stage: Stage, kind
         await stage.ready()
 
 
-UNKNOWN_FIELD = {"taskPods": {"podTemplate": {"spec": {"containers": [{"name": "base", "imagePullPolice": "Always"}]}}}}
+UNKNOWN_FIELD = {
+    "executors": ["KubernetesExecutor"],
+    "taskPods": {"podTemplate": {"spec": {"containers": [{"name": "base", "imagePullPolice": "Always"}]}}},
+}
 BAD_AFFINITY = {"scheduler": {"affinity": {"nodeAffinity": {"requiredDuringScheduling": {"nodeSelectorTerms": []}}}}}
 BAD_TOLERATION = {"pods": {"tolerations": [{"key": "a", "operator": "Equals"}]}}
 
@@ -172,7 +175,7 @@ async def test_valid_opaque_parts_are_proven_once(stage: Stage) -> None:
     }
     spread = {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
     async with stage.operator():
-        await stage.up(cluster(taskPods={"podTemplate": template}, apiServer={"affinity": spread}))
+        await stage.up(cluster(executors=["KubernetesExecutor"], taskPods={"podTemplate": template}, apiServer={"affinity": spread}))
         await stage.quiet()
     stage.audit.reset()
     async with stage.operator(resync=0.5):

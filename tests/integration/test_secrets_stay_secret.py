@@ -25,6 +25,7 @@ SPEC = {
     "env": [{"name": "SINGLE", "valueFrom": {"secretKeyRef": {"name": "single", "key": "value"}}}],
     "envFrom": [{"secretRef": {"name": "variables"}}],
     "auth": {"fab": {"admin": {"secretRef": {"name": "admin"}}}},
+    "executors": ["KubernetesExecutor"],
     "dags": [{"git": {"repo": "https://git.example/dags.git", "credentialsSecretRef": {"name": "git"}}}],
 }
 

@@ -180,6 +180,9 @@ DAGS = st.lists(
 )
 
 ACCOUNT = st.sampled_from([{}, {"name": "mine"}, {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/a"}}])
+TEMPLATES = st.lists(
+    st.fixed_dictionaries({"name": dns_label(20), "podTemplate": PATCHES}), max_size=2, unique_by=lambda template: template["name"]
+)
 PERMISSIONS = st.lists(st.sampled_from(["Pods", "Jobs", "SparkApplications", "ArgoWorkflows"]), max_size=4)
 
 COMPONENT = settings(
@@ -246,7 +249,7 @@ CLUSTER_SPEC = st.fixed_dictionaries(
         "apiServer": COMPONENT,
         "triggerer": st.builds(lambda spec, permissions: {**spec, "permissions": permissions}, COMPONENT, PERMISSIONS),
         "serviceAccount": ACCOUNT,
-        "taskPods": settings(serviceAccount=ACCOUNT, permissions=PERMISSIONS, env=ENV, envFrom=ENV_FROM).flatmap(
+        "taskPods": settings(templates=TEMPLATES, serviceAccount=ACCOUNT, permissions=PERMISSIONS, env=ENV, envFrom=ENV_FROM).flatmap(
             lambda spec: POD_TEMPLATE.map(lambda patch: {**spec, "podTemplate": patch})
         ),
         "auth": st.fixed_dictionaries({"fab": optional(admin=ADMIN)}),

@@ -172,12 +172,24 @@ class Triggerer(Component):
     )
 
 
+class TaskTemplate(Model):
+    """Another pod for tasks that ask for it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
+        description="Its file is /opt/airflow/pod-template/NAME.yaml: a task names it as pod_template_file in its executor_config."
+    )
+    pod_template: PodTemplate = Field(description="Laid over the pod that other tasks have, taskPods.podTemplate included.")
+
+
 class TaskPods(OwnPods):
     """Pods in which KubernetesExecutor runs tasks, one for each. What is set here wins over spec.pods: maps merge, lists replace.
 
     The container that runs the task is called base.
     """
 
+    templates: Annotated[tuple[TaskTemplate, ...], Field(max_length=32), ListMap()] = Field(
+        default=(), description="Other pods, for tasks that choose one by executor_config."
+    )
     permissions: Permissions = Field(
         default=(),
         description="What tasks may do in the namespace: start and watch Pods, Jobs, SparkApplications or ArgoWorkflows. "

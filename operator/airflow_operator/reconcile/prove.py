@@ -31,6 +31,7 @@ OPAQUE = (
     "volumes",
     "volume_mounts",
     "pod_template",
+    "templates",
 )
 """Fields of pod settings that only the API server can judge."""
 
@@ -70,13 +71,14 @@ def _layers(cluster: ValidatedCluster, component: str) -> tuple[custom.Layer, ..
 
 
 async def _prove_task_pod(kube: Kube, cluster: ValidatedCluster, children: Sequence[Live]) -> None:
-    """Try the pod template of tasks, which reaches the cluster as text."""
+    """Try the pod templates of tasks, which reach the cluster as text."""
     if not cluster.runs_task_pods or key_of(task_pods.template_config_map(cluster)) in {key_of(child) for child in children}:
         return
-    trial = task_pods.trial(cluster)
-    try:
-        await kube.apply(trial, dry_run=True)
-    except (Forbidden, Invalid) as error:
-        layers = custom.layers(cluster, "taskPods", cluster.spec.task_pods)
-        field = field_of(error.message, trial["spec"]["template"], "base", layers)
-        raise InvalidSpec("Refused", f"{field}: The API server refused the pod of tasks: {error.message}") from None
+    for chosen in (None, *cluster.spec.task_pods.templates):
+        trial = task_pods.trial(cluster, chosen)
+        try:
+            await kube.apply(trial, dry_run=True)
+        except (Forbidden, Invalid) as error:
+            layers = custom.layers(cluster, "taskPods", cluster.spec.task_pods)
+            blamed = task_pods.field_of(chosen) if chosen else field_of(error.message, trial["spec"]["template"], "base", layers)
+            raise InvalidSpec("Refused", f"{blamed}: The API server refused the pod of tasks: {error.message}") from None

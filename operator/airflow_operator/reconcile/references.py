@@ -93,6 +93,9 @@ def of_parts(spec: AirflowClusterSpec) -> Iterator[Reference]:
             value = getattr(settings, part, None)
             for kind, name in _within(value.spec if isinstance(value, PodTemplate) else value):
                 yield Reference(f"spec.{_camel(attribute)}.{_camel(part)}", kind, name, optional=True)
+    for entry in spec.task_pods.templates:
+        for kind, name in _within(entry.pod_template.spec):
+            yield Reference(f"spec.taskPods.templates[{entry.name}].podTemplate", kind, name, optional=True)
 
 
 def _within(part: Any) -> Iterator[tuple[str, str]]:

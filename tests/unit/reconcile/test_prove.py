@@ -25,7 +25,7 @@ def test_every_field_that_the_schema_does_not_look_into_is_proven(field):
 
 
 @pytest.mark.parametrize("field", FIELDS)
-@pytest.mark.parametrize("name", [to_camel(name) for name in OPAQUE if name != "extra_containers"])
+@pytest.mark.parametrize("name", [to_camel(name) for name in OPAQUE if name not in ("extra_containers", "templates")])
 def test_a_spec_with_one_of_them_is_proven(field, name):
     entry = {"name": "a", "mountPath": "/a"}
     value = [entry] if name in ("tolerations", "topologySpreadConstraints", "initContainers", "volumes", "volumeMounts") else {"spec": {}}
@@ -34,4 +34,7 @@ def test_a_spec_with_one_of_them_is_proven(field, name):
 
 def test_a_plain_spec_is_not():
     assert not opaque_parts(factory.cluster(pods={"nodeSelector": {"a": "b"}}, scheduler={"replicas": 0}).spec)
+    assert opaque_parts(factory.cluster(scheduler={"extraContainers": [{"name": "a"}]}).spec)
+    templates = [{"name": "gpu", "podTemplate": {}}]
+    assert opaque_parts(factory.cluster(executors=["KubernetesExecutor"], taskPods={"templates": templates}).spec)
     assert opaque_parts(factory.cluster(gitSync={"securityContext": {"runAsUser": 5}}).spec)

@@ -47,7 +47,10 @@ def customized(template: Manifest, main: str, found: Iterable[Layer], *, image: 
     made_pod = {**template, "spec": spec}
     for layer in found:
         if layer.settings.pod_template:
-            made_pod = _overlaid(made_pod, main, layer.settings.pod_template, f"{layer.field}.podTemplate", image)
+            field, before = f"{layer.field}.podTemplate", made_pod
+            made_pod = overlaid(before, main, layer.settings.pod_template, field, image=image)
+            if dig(before, "spec", "serviceAccountName") != dig(made_pod, "spec", "serviceAccountName"):
+                raise InvalidSpec("OwnedSetting", f"{field}.spec.serviceAccountName: use serviceAccount, to which rights are bound.")
     return made_pod
 
 
@@ -78,7 +81,8 @@ def _mounting(container: Mapping[str, Any], mounts: Entries, field: str) -> dict
     return {**container, "volumeMounts": _joined(container.get("volumeMounts", ()), mounts, "mountPath", field)}
 
 
-def _overlaid(before: Manifest, main: str, template: PodTemplate, field: str, image: str) -> Manifest:
+def overlaid(before: Manifest, main: str, template: PodTemplate, field: str, *, image: str = "") -> Manifest:
+    """A pod with an overlay; InvalidSpec names `field` where that would break what the operator relies on."""
     patch: dict[str, Any] = {}
     if template.metadata:
         given = {"labels": template.metadata.labels, "annotations": template.metadata.annotations}
@@ -88,8 +92,6 @@ def _overlaid(before: Manifest, main: str, template: PodTemplate, field: str, im
     after = overlay(before, patch)
     for name in ("labels", "annotations"):
         _keep_keys(dig(before, "metadata", name, default={}), dig(after, "metadata", name, default={}), f"{field}.metadata.{name}")
-    if dig(before, "spec", "serviceAccountName") != dig(after, "spec", "serviceAccountName"):
-        raise InvalidSpec("OwnedSetting", f"{field}.spec.serviceAccountName: use serviceAccount, to which rights are bound.")
     _keep_main(_container(before, main), _container(after, main), f"{field}.spec.containers[{main}]", image)
     return after
 

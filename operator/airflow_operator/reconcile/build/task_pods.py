@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from airflow_operator.api.pods import TaskTemplate
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.manifest import Manifest
 from airflow_operator.reconcile.build import airflow_env, config, custom, dags, meta, pods, rbac, storage
@@ -16,8 +17,11 @@ GRACE = 600
 """Seconds for a task that is told to end, to run its on_kill."""
 
 
-def template(cluster: ValidatedCluster) -> Manifest:
-    """A Pod as KubernetesExecutor completes it: container `base` without args, the user's overlay as the last word."""
+def template(cluster: ValidatedCluster, chosen: TaskTemplate | None = None) -> Manifest:
+    """A Pod as KubernetesExecutor completes it: container `base` without args, the user's overlay as the last word.
+
+    That of all tasks, or of those that choose one of `taskPods.templates`.
+    """
     defaults, own = cluster.spec.pods, cluster.spec.task_pods
     # Without the managed-by label: the operator need not be told of every task.
     marks = {key: value for key, value in labels.of_cluster(cluster.name, COMPONENT).items() if key != labels.MANAGED_BY}
@@ -38,6 +42,8 @@ def template(cluster: ValidatedCluster) -> Manifest:
     notes = pods.merged_maps(defaults.annotations, own.annotations)
     made = pods.pod(spec, {**pods.merged_maps(defaults.labels, own.labels), **marks}, notes)
     made = custom.customized(made, "base", custom.layers(cluster, "taskPods", own))
+    if chosen:
+        made = custom.overlaid(made, "base", chosen.pod_template, field_of(chosen))
     made["metadata"]["name"] = "placeholder-name"
     # Tasks go with their deployment: nobody else would ever remove their pods.
     made["metadata"]["ownerReferences"] = [{key: cluster.owner[key] for key in ("apiVersion", "kind", "name", "uid")}]
@@ -45,16 +51,23 @@ def template(cluster: ValidatedCluster) -> Manifest:
 
 
 def template_config_map(cluster: ValidatedCluster) -> Manifest:
-    """The template as the scheduler reads it."""
-    return meta.config_map(cluster, "pod-template", {config.POD_TEMPLATE_FILE: yaml.safe_dump(template(cluster), sort_keys=True)})
+    """The templates as the scheduler reads them, each a file."""
+    files = {config.POD_TEMPLATE_FILE: template(cluster)}
+    files |= {f"{each.name}.yaml": template(cluster, each) for each in cluster.spec.task_pods.templates}
+    return meta.config_map(cluster, "pod-template", {name: yaml.safe_dump(made, sort_keys=True) for name, made in files.items()})
 
 
-def trial(cluster: ValidatedCluster) -> Manifest:
+def field_of(chosen: TaskTemplate) -> str:
+    """How messages call an entry of `taskPods.templates`."""
+    return f"spec.taskPods.templates[{chosen.name}].podTemplate"
+
+
+def trial(cluster: ValidatedCluster, chosen: TaskTemplate | None = None) -> Manifest:
     """A Job with the template of task pods, for a dry run: the template itself is text to the API server.
 
     A Job, since the operator has no right to make pods.
     """
-    pod = template(cluster)
+    pod = template(cluster, chosen)
     meta = {key: value for key, value in pod["metadata"].items() if key not in ("name", "ownerReferences")}
     return {
         "apiVersion": "batch/v1",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import yaml
 
 from airflow_operator.domain import labels
+from airflow_operator.domain.errors import InvalidSpec
 from airflow_operator.reconcile.build import config, task_pods
 from tests.unit import factory
 from tests.unit.factory import KEYS
@@ -83,6 +85,36 @@ def test_the_scheduler_reads_the_template_as_yaml_named_by_its_content():
     assert yaml.safe_load(made["data"]["pod_template.yaml"]) == task_pods.template(cluster)
     changed = task_pods.template_config_map(factory.cluster(pods={"nodeSelector": {"a": "1"}}))
     assert changed["metadata"]["name"] != made["metadata"]["name"]
+
+
+GPU = {
+    "name": "gpu",
+    "podTemplate": {
+        "spec": {
+            "serviceAccountName": "trainer",
+            "nodeSelector": {"accelerator": "gpu"},
+            "containers": [{"name": "base", "image": "gpu:1", "resources": {"limits": {"nvidia.com/gpu": 1}}}],
+        }
+    },
+}
+
+
+def test_a_task_may_choose_another_pod():
+    cluster = factory.cluster(taskPods={"templates": [GPU], "nodeSelector": {"zone": "a"}})
+    files = task_pods.template_config_map(cluster)["data"]
+    assert list(files) == ["pod_template.yaml", "gpu.yaml"]
+    usual, gpu = (yaml.safe_load(text)["spec"] for text in files.values())
+    assert (usual["nodeSelector"], gpu["nodeSelector"]) == ({"zone": "a"}, {"zone": "a", "accelerator": "gpu"})
+    assert gpu["containers"][0]["image"] == "gpu:1"
+    assert gpu["containers"][0]["resources"]["requests"] == usual["containers"][0]["resources"]["requests"]
+    assert (usual["serviceAccountName"], gpu["serviceAccountName"]) == ("demo-task", "trainer")
+    assert task_pods.trial(cluster, cluster.spec.task_pods.templates[0])["spec"]["template"]["spec"] == gpu
+
+
+def test_another_pod_runs_the_task_too():
+    patch = {"spec": {"containers": [{"name": "base", "$patch": "delete"}]}}
+    with pytest.raises(InvalidSpec, match=r"spec.taskPods.templates\[gpu\].podTemplate.spec.containers\[base\]"):
+        task_pods.template_config_map(factory.cluster(taskPods={"templates": [{"name": "gpu", "podTemplate": patch}]}))
 
 
 def test_a_task_goes_with_its_deployment():
