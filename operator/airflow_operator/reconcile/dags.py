@@ -12,7 +12,11 @@ from airflow_operator.api.dags import DAGS_FOLDER, ONCE, DagSource
 from airflow_operator.domain.manifest import Live, dig
 from airflow_operator.reconcile.types import Condition
 
+LONGEST_WORDS = 600
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_ESCAPED_BREAK = re.compile(r"(?:\\+[rnt])+")
+_END = re.compile(r"(?:\\+\")?\s*\}?\"(?:,\s*\"\w+\":[^,{}\"]+)*\}$")
+"""The end of a log line behind git's text."""
 
 
 def synced(spec: AirflowClusterSpec, pods: Sequence[Live], commits: Mapping[str, str]) -> Condition | None:
@@ -126,12 +130,30 @@ def _failure(status: Live, back: str) -> str:
 
 def _words(ended: Live) -> str:
     """The git text in the last whole log line, which is JSON; the message may begin in the middle of a line."""
-    for line in reversed((ended.get("message") or "").strip().splitlines()):
+    lines = (ended.get("message") or "").strip().splitlines()
+    for line in reversed(lines):
         try:
             entry = json.loads(line)
         except ValueError:
             continue
         if isinstance(entry, dict) and (entry.get("error") or entry.get("err") or entry.get("msg")):
-            text = str(entry.get("error") or entry.get("err") or entry.get("msg"))
-            return _CREDENTIALS.sub("", " ".join(text.split()))[:600]
+            return _shortened(_sentences(str(entry.get("error") or entry.get("err") or entry.get("msg"))))
+    if lines and lines[-1].endswith("}"):
+        # One line longer than all that is kept of it (ssh has much to say about a changed host key); its first sentence is cut.
+        return _shortened(_sentences(_END.sub("", lines[-1]))[1:]) or f"exit code {ended.get('exitCode')}"
     return f"exit code {ended.get('exitCode')}"
+
+
+def _sentences(text: str) -> list[str]:
+    """The lines of a text in which line breaks may be escaped."""
+    return [line for part in _ESCAPED_BREAK.sub("\n", text).splitlines() if (line := " ".join(part.split()))]
+
+
+def _shortened(sentences: list[str]) -> str:
+    """What fits, from the end: there stands what git made of it all."""
+    kept: list[str] = []
+    for sentence in reversed(sentences):
+        if kept and len(sentence) + sum(len(item) + 1 for item in kept) > LONGEST_WORDS:
+            break
+        kept.insert(0, sentence[:LONGEST_WORDS])
+    return _CREDENTIALS.sub("", " ".join(kept))

@@ -141,6 +141,35 @@ def test_no_credential_is_told(url):
     assert "no route" in message
 
 
+SSH_WORDS = (
+    "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\n@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\n"
+    "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\nIT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY!\n"
+    "Someone could be eavesdropping on you right now (man-in-the-middle attack)!\nIt is also possible that a host key has just been "
+    "changed.\nThe fingerprint for the ED25519 key sent by the remote host is\nSHA256:ROAiM/MDnxwY8+2ecUYRcWFjoxtaBoySW6aOJbrwDMQ.\n"
+    "Please contact your system administrator.\nAdd correct host key in /etc/git-known-hosts/known_hosts to get rid of this message.\n"
+    "Offending ED25519 key in /etc/git-known-hosts/known_hosts:1\nHost key for [git-server]:2222 has changed and you have requested strict "
+    "checking.\nHost key verification failed.\nfatal: Could not read from remote repository.\n\nPlease make sure you have the correct "
+    "access rights\nand the repository exists."
+)
+"""What ssh and git were seen to say (git-sync's stand-in, OpenSSH 9.2, git 2.39)."""
+
+
+@pytest.mark.parametrize("kept", [None, 1200, 900], ids=["whole", "its end", "less of it"])
+@pytest.mark.parametrize("more", [{}, {"failCount": 3, "maxFailures": 3}], ids=["plain", "with counts"])
+def test_of_long_words_the_end_is_told_though_the_line_was_cut(kept, more):
+    error = f'Run(git fetch ssh://git@git-server:2222/x.git main): exit status 128: {{ stdout: "", stderr: {json.dumps(SSH_WORDS)} }}'
+    line = log_line(error, **more)
+    message = synced(sidecar(terminated(line if kept is None else line[-kept:]))).message
+    assert "Host key verification failed. fatal: Could not read from remote repository." in message
+    assert message.rstrip(' "}').endswith("and the repository exists.")
+    assert len(message) < 700
+    assert "\\n" not in message
+
+
+def test_of_a_line_without_breaks_that_was_cut_nothing_is_guessed():
+    assert synced(sidecar(terminated('r:hunter2@git.example.com/a.git"}'))).message == "git-sync: exit code 1"
+
+
 def test_long_words_are_cut():
     assert len(synced(sidecar(terminated(log_line("x" * 5000)))).message) < 700
 
