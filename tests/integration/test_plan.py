@@ -111,7 +111,7 @@ async def test_plan_tells_what_the_operator_then_does_and_writes_nothing(stage: 
     [
         ({"version": "3.2"}, "spec.version"),
         ({"schedulr": {}}, "schedulr"),
-        ({"taskPods": {"podTemplate": {"spec": {"containers": [{"name": "base", "imag": "x"}]}}}}, "imag"),
+        ({"scheduler": {"podTemplate": {"spec": {"containers": [{"name": "scheduler", "imag": "x"}]}}}}, "imag"),
     ],
     ids=["value", "field", "opaque"],
 )
