@@ -38,7 +38,7 @@ def deployed(kubectl: Kubectl) -> Iterator[Deployment]:
         deployment.first_state = deployment.end_state()
         yield deployment
     finally:
-        _leave(deployment)
+        leave(deployment)
 
 
 @pytest.fixture
@@ -49,10 +49,11 @@ def another(kubectl: Kubectl) -> Iterator[Deployment]:
         deployment.make_namespace()
         yield deployment
     finally:
-        _leave(deployment)
+        leave(deployment)
 
 
-def _leave(deployment: Deployment) -> None:
+def leave(deployment: Deployment) -> None:
+    """Remove its namespace, or let it stay for a look."""
     if os.environ.get(KEEP):
         deployment.close()
     else:

@@ -14,16 +14,24 @@ from contextlib import suppress
 from pathlib import Path
 
 from devcluster.images import IMAGES
+from tests.e2e.git_keys import generate
 from tests.e2e.kubectl import Kubectl, Object
 from tests.e2e.reach import Reach
 from tests.e2e.waiting import until
 
 NAME = "git-server"
-PORT = 8080
+PORT, TLS_PORT, SSH_PORT = 8080, 8443, 2222
 USERNAME = "airflow"
 REPOSITORY = "dags.git"
+OTHERS = ("over-ssh.git", "over-tls.git", "versions.git")
+"""More repositories of the same server, empty at first."""
 URL = f"http://{NAME}:{PORT}/{REPOSITORY}"
 """The repository as pods of the same namespace reach it."""
+TLS_URL = f"https://{NAME}:{TLS_PORT}"
+SSH_URL = f"ssh://git@{NAME}:{SSH_PORT}/srv/git"
+"""The server's addresses without a repository."""
+KEYS = f"{NAME}-keys"
+"""Secret with the server's keys and those of its one SSH user."""
 
 # Nobody's own settings.
 _GIT = {
@@ -41,8 +49,8 @@ def _password_secret(password: str) -> Object:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME}, "stringData": {"password": password}}
 
 
-def manifests(password: str) -> list[Object]:
-    """A git server that asks for a password; its repositories are gone with its pod."""
+def manifests(password: str, keys: Mapping[str, str]) -> list[Object]:
+    """A git server that asks for a password, or for a key over SSH; its repositories are gone with its pod."""
     labels = {"app": NAME}
     container = {
         "name": "server",
@@ -50,36 +58,53 @@ def manifests(password: str) -> list[Object]:
         "env": [
             {"name": "GIT_USERNAME", "value": USERNAME},
             {"name": "GIT_PASSWORD_FILE", "value": "/etc/git-server/password"},
-            {"name": "GIT_REPOS", "value": REPOSITORY},
+            {"name": "GIT_REPOS", "value": " ".join((REPOSITORY, *OTHERS))},
+            {"name": "GIT_AUTHORIZED_KEYS_FILE", "value": "/etc/git-keys/authorized_keys"},
+            {"name": "GIT_HOST_KEY_FILE", "value": "/etc/git-keys/host-key"},
+            {"name": "GIT_TLS_CERT_FILE", "value": "/etc/git-keys/tls.crt"},
+            {"name": "GIT_TLS_KEY_FILE", "value": "/etc/git-keys/tls.key"},
         ],
-        "ports": [{"containerPort": PORT}],
+        "ports": [{"containerPort": port} for port in (PORT, TLS_PORT, SSH_PORT)],
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": PORT}, "periodSeconds": 1, "timeoutSeconds": 5},
         "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}},
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True},
-        "volumeMounts": [{"name": "repositories", "mountPath": "/srv/git"}, {"name": "password", "mountPath": "/etc/git-server"}],
+        "volumeMounts": [
+            {"name": "repositories", "mountPath": "/srv/git"},
+            {"name": "password", "mountPath": "/etc/git-server"},
+            {"name": "keys", "mountPath": "/etc/git-keys"},
+        ],
     }
     pod = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {"runAsNonRoot": True, "runAsUser": 1000, "fsGroup": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
-        "volumes": [{"name": "repositories", "emptyDir": {}}, {"name": "password", "secret": {"secretName": NAME}}],
+        "volumes": [
+            {"name": "repositories", "emptyDir": {}},
+            {"name": "password", "secret": {"secretName": NAME}},
+            {"name": "keys", "secret": {"secretName": KEYS}},
+        ],
     }
     deployment = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
+    ports = [{"name": name, "port": port} for name, port in (("http", PORT), ("https", TLS_PORT), ("ssh", SSH_PORT))]
     return [
         _password_secret(password),
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": KEYS}, "stringData": dict(keys)},
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": NAME}, "spec": deployment},
-        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": NAME}, "spec": {"selector": labels, "ports": [{"port": PORT}]}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": NAME}, "spec": {"selector": labels, "ports": ports}},
     ]
 
 
 class GitRepository:
     """The repository of a namespace's git server: what is committed here is pushed at once."""
 
-    def __init__(self, kubectl: Kubectl, password: str) -> None:
+    def __init__(self, kubectl: Kubectl, password: str, repository: str = REPOSITORY) -> None:
         """Nothing is made in the cluster yet: see `serve`."""
         self._kubectl = kubectl
         self.password = password
+        self.keys: Mapping[str, str] = {}
+        """Keys of the server and of its user, once it is served; see `git_keys`."""
+        self._repository = repository
         self.newest = ""
         """The commit that was pushed last."""
         self._reach = Reach(kubectl, NAME, PORT)
@@ -89,7 +114,11 @@ class GitRepository:
         """Start the server unless it runs, with the password that it has then, and make `files` its newest commit; return the commit."""
         with suppress(KeyError):
             self.password = self._kubectl.secret(NAME)["password"]
-        self._kubectl.apply(*manifests(self.password))
+        try:
+            self.keys = self._kubectl.secret(KEYS)
+        except KeyError:
+            self.keys = generate(NAME, SSH_PORT)
+        self._kubectl.apply(*manifests(self.password, self.keys))
         self._kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=120s", timeout=130)
         if not (self._tree / ".git").exists():
             self._git("init", "--quiet", "--initial-branch=main")
@@ -125,7 +154,7 @@ class GitRepository:
 
     @property
     def _remote(self) -> str:
-        return f"{self._reach.url}/{REPOSITORY}"
+        return f"{self._reach.url}/{self._repository}"
 
     def _authorization(self, password: str) -> str:
         return f"Basic {base64.b64encode(f'{USERNAME}:{password}'.encode()).decode()}"

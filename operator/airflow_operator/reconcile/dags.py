@@ -68,8 +68,8 @@ def gone(spec: AirflowClusterSpec, last_status: Live) -> list[str]:
 def farewell(name: str) -> str:
     """What a person should know of an entry that is gone."""
     return (
-        f"spec.dags no longer has an entry {name}: its DAGs are not scheduled any more. Their runs stay in the database and show again "
-        f"where an entry of that name does; under another name the same DAGs begin without history of their source."
+        f"spec.dags no longer has an entry {name}. Its DAGs are not scheduled any more unless another entry has them. Their runs stay in "
+        "the database, and can be repeated once an entry of that name is back."
     )
 
 
