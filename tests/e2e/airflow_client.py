@@ -1,7 +1,8 @@
-"""A small client of Airflow 3's REST API, for tests that wait for what they asked for."""
+"""A small client of Airflow's REST API, for tests that wait for what they asked for."""
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import time
@@ -26,6 +27,12 @@ class ApiError(Exception):
 class AirflowClient:
     """Speaks to one API server as one user; a token is fetched at the first call and whenever the old one is refused."""
 
+    API = "/api/v2"
+    HEALTH = "/api/v2/monitor/health"
+    # The key logical_date must be there, and null for a manual run.
+    NEW_RUN: Mapping[str, Any] = {"logical_date": None}
+    XCOM = "deserialize=true"
+
     def __init__(self, url: str, username: str, password: str, timeout: float = 20.0) -> None:
         self.url = url.rstrip("/")
         self.username = username
@@ -36,11 +43,11 @@ class AirflowClient:
     # -- requests
 
     def request(self, method: str, path: str, body: object = None) -> Any:
-        """The parsed answer of a path below /api/v2; ApiError for any status above 299."""
+        """The parsed answer of a path below API; ApiError for any status above 299."""
         for attempt in ("", "again"):
             self._token = self._token if self._token and not attempt else self.login()
             try:
-                return self._send(method, f"/api/v2{path}", body, {"Authorization": f"Bearer {self._token}"})
+                return self._send(method, self.API + path, body, {"Authorization": self._token})
             except ApiError as error:
                 # A new signing key answers 403 to tokens of the old one.
                 if error.status not in (401, 403) or attempt:
@@ -48,9 +55,9 @@ class AirflowClient:
         raise AssertionError("unreachable")
 
     def login(self) -> str:
-        """A new token; ApiError 401 for wrong credentials."""
+        """What to say for authorization: a new token; ApiError 401 for wrong credentials."""
         answer = self._send("POST", "/auth/token", {"username": self.username, "password": self.password}, {})
-        return str(answer["access_token"])
+        return f"Bearer {answer['access_token']}"
 
     def _send(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -85,12 +92,12 @@ class AirflowClient:
 
     def health(self) -> dict[str, str | None]:
         """The word of each component, such as {"scheduler": "healthy"}; needs no login."""
-        answer = self._send("GET", "/api/v2/monitor/health", None, {})
+        answer = self._send("GET", self.HEALTH, None, {})
         return {component: (state or {}).get("status") for component, state in answer.items()}
 
     def version(self) -> str:
         """The version of Airflow that answers."""
-        return str(self._send("GET", "/api/v2/version", None, {})["version"])
+        return str(self._send("GET", f"{self.API}/version", None, {})["version"])
 
     # -- DAGs and runs
 
@@ -113,8 +120,7 @@ class AirflowClient:
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Start a run now; its id. `conf` overrides the DAG's params."""
-        # The key logical_date must be there, and null for a manual run.
-        answer = self.request("POST", f"/dags/{_quoted(dag_id)}/dagRuns", {"logical_date": None, "conf": dict(conf or {})})
+        answer = self.request("POST", f"/dags/{_quoted(dag_id)}/dagRuns", {**self.NEW_RUN, "conf": dict(conf or {})})
         return str(answer["dag_run_id"])
 
     def run(self, dag_id: str, run_id: str) -> Json:
@@ -166,7 +172,7 @@ class AirflowClient:
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         """What a task returned or pushed."""
         path = f"{_run(dag_id, run_id)}/taskInstances/{_quoted(task_id)}/xcomEntries/{_quoted(key)}"
-        return self.request("GET", f"{path}?map_index={map_index}&deserialize=true")["value"]
+        return self.request("GET", f"{path}?map_index={map_index}&{self.XCOM}")["value"]
 
     # -- what outlives a deployment
 
@@ -179,6 +185,19 @@ class AirflowClient:
         """A connection, decrypted but for its masked password."""
         answer: Json = self.request("GET", f"/connections/{_quoted(connection_id)}")
         return answer
+
+
+class Airflow2Client(AirflowClient):
+    """The same for Airflow 2, which takes name and password with each request."""
+
+    API = "/api/v1"
+    HEALTH = "/health"
+    NEW_RUN: Mapping[str, Any] = {}
+    XCOM = "stringify=false"
+
+    def login(self) -> str:
+        """Name and password: there is no token."""
+        return f"Basic {base64.b64encode(f'{self.username}:{self.password}'.encode()).decode()}"
 
 
 def _quoted(part: str) -> str:

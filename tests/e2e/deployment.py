@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from tests.e2e import git_server
-from tests.e2e.airflow_client import UNREACHABLE, AirflowClient
+from tests.e2e.airflow_client import UNREACHABLE, Airflow2Client, AirflowClient
 from tests.e2e.diagnose import diagnose
 from tests.e2e.git_server import GitRepository
 from tests.e2e.kubectl import Kubectl, Object, condition, is_true
@@ -21,6 +21,7 @@ from tests.e2e.waiting import until
 SAMPLES = ROOT / "manifests" / "samples"
 DAGS = ROOT / "examples" / "dags"
 BASE, CLUSTER = "platform", "etl"
+VERSION = "3.3.2"
 GIT_SECRET = "git"
 LOGIN = "/auth/token"
 PERIOD = 5
@@ -30,9 +31,14 @@ READY_WITHIN = 420.0
 """Seconds for a first start on a busy machine; a quiet one takes about 60."""
 
 
-def example_dags() -> dict[str, str]:
+def dag_file(text: str, version: str) -> str:
+    """A DAG file that was written for Airflow 3, for another version."""
+    return text.replace("from airflow.sdk import", "from airflow.decorators import") if version.startswith("2.") else text
+
+
+def example_dags(version: str = VERSION) -> dict[str, str]:
     """The DAG files of examples/dags by their path in the repository."""
-    return {f"dags/{path.name}": path.read_text() for path in sorted(DAGS.glob("*.py"))}
+    return {f"dags/{path.name}": dag_file(path.read_text(), version) for path in sorted(DAGS.glob("*.py"))}
 
 
 def sample(name: str, kind: str) -> Object:
@@ -51,7 +57,7 @@ DIGEST = re.compile(r"-[0-9a-f]{8,12}(?=$|-)")
 TOLD = ("succeeded", "failed", "readyReplicas", "updatedReplicas", "phase")
 
 
-class ReachedAirflow(AirflowClient):
+class Reached(AirflowClient):
     """The client, over a way that is opened again when the API server's pod has gone."""
 
     def __init__(self, reach: Reach, username: str, password: str) -> None:
@@ -77,13 +83,24 @@ class ReachedAirflow(AirflowClient):
             raise
 
 
+class ReachedAirflow2(Reached, Airflow2Client):
+    """The same for Airflow 2."""
+
+
 class Deployment:
     """What a test does with the deployment of one namespace."""
 
-    def __init__(self, kubectl: Kubectl, name: str, *, modest: bool = False) -> None:
-        """Nothing is made yet. `modest`: it asks for little CPU, so that it fits beside others on two cores."""
+    def __init__(
+        self, kubectl: Kubectl, name: str, *, modest: bool = False, logs: bool = True, version: str = VERSION, **fields: Any
+    ) -> None:
+        """Nothing is made yet. `modest`: it asks for little CPU, so that it fits beside others on two cores; `logs`: on a volume.
+
+        `fields` are those of the AirflowCluster's spec.
+        """
         self.namespace = name
-        self._modest = modest
+        self.version = version
+        self._fields = fields
+        self._modest, self._logs = modest, logs
         self.root = kubectl
         self.kubectl = kubectl.within(name)
         self.git = GitRepository(self.kubectl, secrets.token_urlsafe(12))
@@ -94,7 +111,7 @@ class Deployment:
     def make_namespace(self) -> None:
         """The namespace, and the git server with the example DAGs and its password."""
         self.root.apply(namespace(self.namespace))
-        self.git.serve(example_dags())
+        self.git.serve(example_dags(self.version))
         self.write_git_secret()
 
     def write_git_secret(self) -> None:
@@ -105,14 +122,16 @@ class Deployment:
         self.kubectl.apply(secret)
 
     def resources(self) -> list[Object]:
-        """The samples' AirflowBase and AirflowCluster, pointed at this namespace's git server; logs are kept on a volume."""
+        """The samples' AirflowBase and AirflowCluster, pointed at this namespace's git server."""
         base = sample("quickstart.yaml", "AirflowBase")
         base["metadata"]["name"] = BASE
         cluster = sample("private-git.yaml", "AirflowCluster")
         cluster["metadata"]["name"] = CLUSTER
         cluster["spec"]["baseRef"]["name"] = BASE
         cluster["spec"]["dags"][0]["git"] |= {"repo": git_server.URL, "period": f"{PERIOD}s", "credentialsSecretRef": {"name": GIT_SECRET}}
-        cluster["spec"]["logs"] = {"volume": {"size": "1Gi"}}
+        if self._logs:
+            cluster["spec"]["logs"] = {"volume": {"size": "1Gi"}}
+        cluster["spec"] |= {"version": self.version, **self._fields}
         if self._modest:
             cluster["spec"]["pods"] = {"resources": {"requests": {"cpu": "20m"}}}
         return [base, cluster]
@@ -142,9 +161,10 @@ class Deployment:
         secret = self.kubectl.secret(self.cluster["status"]["auth"]["adminSecretRef"]["name"])
         return secret["username"], secret["password"]
 
-    def airflow(self) -> ReachedAirflow:
+    def airflow(self) -> Reached:
         """Airflow's API, as the generated administrator."""
-        return ReachedAirflow(self._reach, *self.admin())
+        speaker = ReachedAirflow2 if self.version.startswith("2.") else Reached
+        return speaker(self._reach, *self.admin())
 
     @property
     def url(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.e2e.kubectl import Kubectl, KubectlError
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".build"
-NEEDED = ("airflow-3.3.2", "postgres", "git-sync", "git-server", "operator")
+NEEDED = ("airflow-3.3.2", "airflow-2.11.2", "postgres", "git-sync", "git-server", "operator")
 KINDS = ("airflowbases", "airflowclusters")
 OPERATOR_NAMESPACE = "airflow-operator"
 OPERATOR = "airflow-operator"
@@ -30,7 +31,7 @@ def prepare() -> Kubectl:
     cluster = provider()
     cluster.up()
     kubectl = Kubectl(cluster.kubectl, cluster.kubeconfig)
-    archives = _load_images(cluster, kubectl)
+    archives = load_images(cluster, kubectl, NEEDED)
     _install(kubectl, archives["operator"])
     return kubectl
 
@@ -44,20 +45,20 @@ def chromium() -> Path:
     return chromium()
 
 
-def _load_images(cluster: Provider, kubectl: Kubectl) -> dict[str, str]:
+def load_images(cluster: Provider, kubectl: Kubectl, needed: Sequence[str]) -> dict[str, str]:
     """Build and load what the nodes lack; return the archive's name of each image, which carries the hash of its sources."""
     if cluster.name == "kubeconfig":
         say("Images: a cluster of somebody else pulls them from its registry.")
-        return dict.fromkeys(NEEDED, "")
+        return dict.fromkeys(needed, "")
     system = kubectl.within("kube-system")
     loaded = (system.get("configmap", LOADED) or {}).get("data") or {}
-    archives = build(NEEDED)
+    archives = build(needed)
     for name, archive in archives.items():
         if loaded.get(name) != archive.name:
             cluster.load_image(archive, [IMAGES[name].tag])
     names = {name: archive.name for name, archive in archives.items()}
-    if names != loaded:
-        system.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": LOADED}, "data": names})
+    if names.items() - loaded.items():
+        system.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": LOADED}, "data": {**loaded, **names}})
     return names
 
 

@@ -48,7 +48,13 @@ def cluster(name: str = CLUSTER, on: str = BASE, **spec: Any) -> Manifest:
         "apiVersion": API_VERSION,
         "kind": "AirflowCluster",
         "metadata": {"name": name},
-        "spec": {"baseRef": {"name": on}, "version": "3.3.2", "dags": [{"git": {"repo": "https://git.example/dags.git"}}], **spec},
+        "spec": {
+            "baseRef": {"name": on},
+            "version": "3.3.2",
+            "executors": ["KubernetesExecutor"],
+            "dags": [{"git": {"repo": "https://git.example/dags.git"}}],
+            **spec,
+        },
     }
 
 

@@ -165,13 +165,20 @@ def _before_components(
     if state.state == "Migrate":
         if state.expect != '"Empty"' and (workloads or _component_pods(seen)):
             # The evidence stays until everything that opens the database has stopped.
-            keep, discard = [*keep, *discard], [key_of(child) for child in workloads] + _keys_of_running(users)
+            keep, discard = [*keep, *discard], _to_stop(workloads, seen) + _keys_of_running(users)
             stop = Condition("MigrationsApplied", "False", "Stopping", "Airflow is being stopped for the migration.", waiting=True)
             return _step(cluster, keys, seen, [], (*findings[:-1], stop), stage="Migrating", keep=keep, discard=discard, database=database)
         made = [jobs.migrate(cluster, provisioned.identity, state.asked_by, state.expect)]
     looking = state.state == "Check" or state.reason == "Checking"
     stage = "" if state.state == "Hold" else "Checking" if looking else "Migrating"
     return _step(cluster, keys, seen, made, findings, stage=stage, keep=keep, discard=discard, database=database, look_again=state.retry_in)
+
+
+def _to_stop(workloads: Sequence[Live], seen: SeenCluster) -> list[ObjectKey]:
+    """Schedulers first: one that runs tasks waits for them, and they need the API server to their end."""
+    schedulers = [child for child in workloads if dig(child, "metadata", "labels", labels.COMPONENT) == "scheduler"]
+    ending = any(dig(pod, "metadata", "labels", labels.COMPONENT) == "scheduler" for pod in seen.pods)
+    return [key_of(child) for child in (schedulers if ending or schedulers else workloads)]
 
 
 def _keys_of_running(found: Sequence[Evidence]) -> list[ObjectKey]:

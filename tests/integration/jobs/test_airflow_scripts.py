@@ -1,6 +1,6 @@
 """check, migrate and users in real Airflows of this machine, on a real PostgreSQL server.
 
-Slow the first time: installs two Airflows from PyPI into the cache (about half a minute). Run by `pytest -m airflow`.
+Slow the first time: installs every version of Airflow from PyPI into the cache (about half a minute each). Run by `pytest -m airflow`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +22,17 @@ import psycopg
 import pytest
 
 import airflow_operator.jobs
+from airflow_operator.airflow.releases import RELEASES
 from devcluster import paths
 from devcluster.images.catalog import IMAGES
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
+UV = os.environ.get("UV", "uv")  # `uv run` names itself
 SCRIPTS = Path(airflow_operator.jobs.__file__).parent / "scripts"
 HEADS_2_11 = {"airflow": ["5f2621c13b39"], "fab": []}
 HEADS_3_3 = {"airflow": ["d2f4e1b3c5a7"], "fab": ["02ca36b0235b"]}
+HEADS = {"2.11.2": HEADS_2_11, "3.3.2": HEADS_3_3}
 EMPTY = {"airflow": [], "fab": []}
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 
@@ -44,8 +50,8 @@ def installed(version: str) -> Path:
             python = home / "bin" / "python"
             package = f"apache-airflow[{args['AIRFLOW_EXTRAS']}]=={version}"
             options = ["--python", str(python), "--compile-bytecode", "--exclude-newer", args["PINNED_TO"]]
-            subprocess.run(["uv", "venv", "--clear", "--python", "3.11", str(home)], check=True, timeout=120)
-            subprocess.run(["uv", "pip", "install", *options, package], check=True, timeout=600)
+            subprocess.run([UV, "venv", "--clear", "--python", "3.11", str(home)], check=True, timeout=120)
+            subprocess.run([UV, "pip", "install", *options, package], check=True, timeout=600)
             (home / "complete").touch()
     return home / "bin" / "python"
 
@@ -142,7 +148,11 @@ def expect(state: object) -> dict[str, str]:
     return {"EXPECT": json.dumps(state)}
 
 
-@pytest.mark.parametrize(("image", "heads"), [("3.3.2", HEADS_3_3), ("2.11.2", HEADS_2_11)], indirect=["image"])
+def test_every_version_is_tried() -> None:
+    assert set(HEADS) == set(RELEASES)
+
+
+@pytest.mark.parametrize(("image", "heads"), HEADS.items(), indirect=["image"])
 def test_from_empty_to_current(image: Image, heads: dict[str, list[str]], postgres: Any) -> None:
     empty = image.run("check")
     assert (empty["result"], empty["database"], empty["image"]) == ("Empty", EMPTY, heads)
@@ -228,7 +238,7 @@ def test_a_migration_killed_half_way_can_be_repeated(image: Image, postgres: Any
     assert image.run("check")["result"] == "Current"
 
 
-@pytest.mark.parametrize("image", ["3.3.2", "2.11.2"], indirect=True)
+@pytest.mark.parametrize("image", HEADS, indirect=True)
 def test_the_administrator(image: Image, postgres: Any) -> None:
     image.run("migrate", **expect("Empty"))
     assert image.run("users") == {"result": "Created"}
@@ -269,3 +279,69 @@ def test_failures_say_why(image: Image) -> None:
         assert result["result"] == "Failed"
         assert "password authentication failed" in result["message"]
         assert "wrong" not in result["message"]
+
+
+def add_job(postgres: Any, job_type: str, seconds_ago: int, state: str = "running") -> int:
+    """A row as Airflow writes it for a component on this host; its id."""
+    insert = (
+        "INSERT INTO job (job_type, state, hostname, latest_heartbeat) VALUES (%s, %s, %s, now() - make_interval(secs => %s)) RETURNING id"
+    )
+    with postgres.connect("airflow") as admin:
+        return int(admin.execute(insert, (job_type, state, socket.gethostname(), seconds_ago)).fetchone()[0])
+
+
+def probe(image: Image, *arguments: str, **env: str) -> int:
+    command = [str(image.python), str(SCRIPTS / "heartbeat.py"), *arguments]
+    return subprocess.run(command, env=image.env(**env), capture_output=True, timeout=60).returncode
+
+
+def test_only_a_stale_heartbeat_ends_a_component(image: Image, postgres: Any) -> None:
+    image.run("migrate", **expect("Empty"))
+    assert (probe(image, "TriggererJob", "--starting"), probe(image, "TriggererJob")) == (1, 0)
+    add_job(postgres, "TriggererJob", 600)
+    assert (probe(image, "TriggererJob", "--starting"), probe(image, "TriggererJob")) == (1, 1)
+    add_job(postgres, "TriggererJob", 10)
+    assert (probe(image, "TriggererJob", "--starting"), probe(image, "TriggererJob")) == (0, 0)
+    gone = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": image.url.replace("127.0.0.1", "127.0.0.2").replace("airflow:", "nobody:")}
+    assert (probe(image, "TriggererJob", "--starting", **gone), probe(image, "TriggererJob", **gone)) == (1, 0)
+
+
+def processes_with(variable: str) -> list[int]:
+    """Processes with this text in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if variable.encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("image", ["2.11.2", "3.3.2"], indirect=True)
+def test_a_scheduler_that_waits_for_its_tasks_looks_alive(image: Image, postgres: Any) -> None:
+    image.run("migrate", **expect("Empty"))
+    crashed = add_job(postgres, "SchedulerJob", 600)
+    waiting = add_job(postgres, "SchedulerJob", 600)
+    ages = "SELECT extract(epoch FROM now() - latest_heartbeat) FROM job WHERE id = %s"
+
+    def age(job: int) -> float:
+        return float(postgres.rows(ages, job, database="airflow")[0][0])
+
+    def until(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    mark = f"MARK={image.folder}"
+    command = [str(image.python), str(SCRIPTS / "drain.py")]
+    try:
+        # Its output ends with it, although its child lives on: the kubelet waits for that.
+        done = subprocess.run(command, env=image.env(MARK=str(image.folder)), capture_output=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+        until(lambda: age(waiting) < 60)
+        assert age(crashed) > 500
+    finally:
+        (beating,) = processes_with(mark)
+        os.kill(beating, signal.SIGKILL)

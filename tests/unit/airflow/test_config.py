@@ -6,7 +6,7 @@ import configparser
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_operator.airflow import config
@@ -71,6 +71,7 @@ def test_a_default_is_not_refused(version):
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=30).map(str.strip)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["core", "smtp", "x"]), st.dictionaries(st.sampled_from(["a", "b_c", "d"]), TEXT)))
 def test_a_value_of_one_line_is_read_back_as_it_is(values):
     assert read(config.render(values)) == values

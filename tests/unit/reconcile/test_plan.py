@@ -201,9 +201,14 @@ BEHIND = {"result": "Behind", "database": {"airflow": ["a"]}}
 def test_everything_that_opens_the_database_is_stopped_before_a_migration():
     found = upgrade(BEHIND, *RUNNING)
     assert made(found) == []
-    assert set(found.discard) == {key_of(item) for item in RUNNING}
-    assert {key_of(jobs.check(NEW, IDENTITY)), key_of(MIGRATE)} <= found.keep
+    schedulers = [item for item in RUNNING if item["metadata"]["name"] == "demo-scheduler"]
+    others = [item for item in RUNNING if item not in schedulers]
+    assert set(found.discard) == {key_of(item) for item in schedulers}
+    assert {key_of(jobs.check(NEW, IDENTITY)), key_of(MIGRATE), *map(key_of, others)} <= found.keep
     assert condition(found, "MigrationsApplied").reason == "Stopping"
+    # Their tasks speak to the API server to the end.
+    assert upgrade(BEHIND, *others, factory.pod("scheduler")).discard == ()
+    assert set(upgrade(BEHIND, *others).discard) == {key_of(item) for item in others}
 
 
 def test_pods_that_end_are_waited_for():

@@ -1,0 +1,159 @@
+"""One DAG on every version of Airflow, its tasks in the schedulers and in pods; schedulers that go wait for the tasks that they run."""
+
+from __future__ import annotations
+
+import secrets
+import textwrap
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from airflow_operator.airflow.releases import RELEASES
+from tests.e2e.conftest import leave
+from tests.e2e.deployment import CLUSTER, Deployment, dag_file
+from tests.e2e.kubectl import Kubectl
+from tests.e2e.waiting import Stopwatch, until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+VERSIONS = ("2.11.2", "3.3.2")
+SECONDS = 60
+EACH = 2
+"""Tasks that one scheduler runs at a time."""
+
+DAGS = """
+import socket
+import time
+
+from airflow.sdk import dag, task
+
+
+@dag(schedule=None)
+def two_executors():
+    @task
+    def here() -> str:
+        print("This is a scheduler.")
+        return socket.gethostname()
+
+    @task(executor="KubernetesExecutor")
+    def apart(scheduler: str) -> str:
+        return socket.gethostname()
+
+    apart(here())
+
+
+@dag(schedule=None)
+def sleepers():
+    @task
+    def sleep(number: int) -> str:
+        time.sleep({seconds})
+        return socket.gethostname()
+
+    @task
+    def gather(hosts: list) -> list:
+        return sorted(set(hosts))
+
+    gather(sleep.expand(number=list(range({tasks}))))
+
+
+two_executors()
+sleepers()
+"""
+
+
+def bring_up(kubectl: Kubectl, version: str) -> Deployment:
+    """A deployment of that version with both executors and the DAGs of this module; it is not waited for."""
+    # Orphans are looked for often, so that a task that another scheduler runs would be taken for one, if it could be.
+    config = {"core": {"parallelism": EACH}, "scheduler": {"orphaned_tasks_check_interval": 10}}
+    executors = ["LocalExecutor", "KubernetesExecutor"]
+    name = f"e2e-{version.replace('.', '-')}-{secrets.token_hex(2)}"
+    made = Deployment(kubectl, name, modest=True, logs=False, version=version, executors=executors, config=config)
+    made.make_namespace()
+    text = textwrap.dedent(DAGS).lstrip().format(seconds=SECONDS, tasks=3 * EACH)
+    made.git.commit({"dags/versions.py": dag_file(text, version)}, "DAGs of this test")
+    made.apply()
+    return made
+
+
+def side_by_side(kubectl: Kubectl, versions: Sequence[str]) -> Iterator[dict[str, Deployment]]:
+    """A deployment of each version at the same time: most of a start is waiting."""
+    made: dict[str, Deployment] = {}
+    try:
+        for version in versions:
+            made[version] = bring_up(kubectl, version)
+        yield made
+    finally:
+        for deployment in made.values():
+            leave(deployment)
+
+
+@pytest.fixture(scope="module")
+def usual(kubectl: Kubectl) -> Iterator[dict[str, Deployment]]:
+    """The versions that every change is tried on."""
+    yield from side_by_side(kubectl, VERSIONS)
+
+
+def test_every_version_is_run() -> None:
+    assert set(VERSIONS) == set(RELEASES)
+
+
+def run_one_dag(deployment: Deployment) -> None:
+    clock = Stopwatch()
+    deployment.wait_until_ready()
+    airflow = deployment.airflow()
+    assert airflow.version() == deployment.version
+    run = airflow.run_dag("two_executors")["dag_run_id"]
+    print(f"Airflow {deployment.version}: a DAG run after {clock.seconds:.1f} s")
+    schedulers = [pod["metadata"]["name"] for pod in deployment.pods("scheduler")]
+    assert airflow.xcom("two_executors", run, "here") in schedulers
+    assert airflow.xcom("two_executors", run, "apart") not in schedulers
+    # No volume keeps the logs: this one is served by the scheduler.
+    assert "This is a scheduler." in airflow.log("two_executors", run, "here")
+    assert not airflow.import_errors()
+    deployment.wait_until_settled()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_one_dag(usual: dict[str, Deployment], version: str) -> None:
+    run_one_dag(usual[version])
+
+
+def scale(deployment: Deployment, replicas: int) -> None:
+    deployment.kubectl("scale", f"afc/{CLUSTER}", f"--replicas={replicas}")
+    wanted = f"{replicas}/{replicas}"
+    until(
+        f"{wanted} schedulers",
+        lambda: deployment.cluster["status"]["schedulers"] == wanted and len(deployment.pods("scheduler")) == replicas,
+        within=240,
+        saying=lambda: str(deployment.cluster["status"]["schedulers"]),
+    )
+
+
+def drain(deployment: Deployment) -> None:
+    """Three schedulers run two tasks each; two of them go, and every task ends in its first try, where it began."""
+    airflow = deployment.airflow()
+    scale(deployment, 3)
+    airflow.wait_for_dag("sleepers")
+    airflow.unpause("sleepers")
+    run = airflow.trigger("sleepers")
+
+    def at_work() -> set[str]:
+        tasks = airflow.task_instances("sleepers", run)
+        return {task["hostname"] for task in tasks if task["task_id"] == "sleep" and task["state"] == "running"}
+
+    until("three schedulers run tasks", lambda: len(at_work()) == 3, within=180, saying=lambda: str(airflow.task_states("sleepers", run)))
+    scale(deployment, 1)
+    airflow.wait_for_run("sleepers", run, timeout=300)
+    tasks = airflow.task_instances("sleepers", run)
+    assert len(tasks) == 3 * EACH + 1
+    assert {(task["state"], task["try_number"]) for task in tasks} == {("success", 1)}
+    assert len(airflow.xcom("sleepers", run, "gather")) == 3
+    assert all(task["duration"] >= SECONDS for task in tasks if task["task_id"] == "sleep")
+
+
+def test_schedulers_that_go_wait_for_their_tasks(usual: dict[str, Deployment]) -> None:
+    for deployment in usual.values():
+        deployment.wait_until_ready()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(drain, usual.values()))
