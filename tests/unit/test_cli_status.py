@@ -74,6 +74,7 @@ def test_settings_of_a_deployment_are_its_environment_its_arguments_and_its_imag
         "args": ["run", "--resync=30"],
         "env": [
             {"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
+            {"name": "AIRFLOW_OPERATOR_OF_A_LATER_RELEASE", "value": "x"},
             {"name": "AIRFLOW_OPERATOR_GIT_SYNC_WEBHOOK_URL", "value": "http://airflow-operator.$(POD_NAMESPACE).svc:8090"},
         ],
     }

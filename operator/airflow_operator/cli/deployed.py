@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_operator.domain.kinds import DEPLOYMENT
 from airflow_operator.domain.manifest import Live, dig
 from airflow_operator.kube.errors import Forbidden
-from airflow_operator.settings import PREFIX, Settings, from_environment, parse
+from airflow_operator.settings import Settings, from_environment, parse, variable
 
 if TYPE_CHECKING:
     from airflow_operator.kube.protocol import Kube
@@ -35,10 +35,13 @@ def settings_of(deployment: Live) -> Settings:
     """The settings that a Deployment of the operator gives to it. Raises InvalidSetting."""
     container = dig(deployment, "spec", "template", "spec", "containers", 0, default={})
     known = {"POD_NAMESPACE": deployment["metadata"]["namespace"]}
-    for variable in dig(container, "env", default=[]):
-        if "value" in variable:
-            known[variable["name"]] = _expanded(variable["value"], known)
-    settings = from_environment({name: value for name, value in known.items() if name.startswith(PREFIX)})
+    for entry in dig(container, "env", default=[]):
+        if "value" in entry:
+            known[entry["name"]] = _expanded(entry["value"], known)
+    # An operator of another release may have settings that this command line does not know.
+    settings = from_environment(
+        {variable(item.name): known[variable(item.name)] for item in fields(Settings) if variable(item.name) in known}
+    )
     settings = settings.with_changes(_from_arguments([_expanded(text, known) for text in dig(container, "args", default=[])]))
     return settings if settings.image else settings.with_changes({"image": container.get("image")})
 
