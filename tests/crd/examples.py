@@ -79,6 +79,11 @@ class Refused:
         return self.server_sentence or self.sentence
 
 
+def _external(**fields: Any) -> dict[str, Any]:
+    """A base on a server that others run."""
+    return base({"database": {"external": {"host": "db.example.com", "adminSecretRef": {"name": "admin"}, **fields}}})
+
+
 def _owned(section: str, option: str, sentence: str) -> list[Refused]:
     variable = f"AIRFLOW__{section}__{option}".upper()
     return [
@@ -342,7 +347,6 @@ _CLUSTERS = [
 
 _BASES = [
     Refused("base name", base(name="a.b"), "", "metadata.name must have at most 63 characters"),
-    Refused("no database", base({"database": {}}), "spec.database", "set postgres"),
     Refused(
         "PostgreSQL 14",
         base({"database": {"postgres": {"version": 14}}}),
@@ -369,15 +373,100 @@ _BASES = [
         "must be a size such as 10Gi",
     ),
     Refused(
+        "two databases",
+        base({"database": {"postgres": {}, "external": {"host": "db", "provisioning": "None"}}}),
+        "spec.database",
+        "set exactly one of postgres, external",
+    ),
+    Refused("no database", base({"database": {}}), "spec.database", "set exactly one of postgres, external"),
+    Refused(
+        "another engine",
+        _external(engine="mysql"),
+        "spec.database.external.engine",
+        "must be 'postgresql'",
+        'supported values: "postgresql"',
+    ),
+    Refused("a URL as host", _external(host="postgresql://db"), "spec.database.external.host", "must be a host name or an IPv4 address"),
+    Refused(
+        "no administrator",
+        base({"database": {"external": {"host": "db"}}}),
+        "spec.database.external.adminSecretRef",
+        "set adminSecretRef with provisioning: Managed, and only then",
+    ),
+    Refused(
+        "an administrator for nothing",
+        _external(provisioning="None"),
+        "spec.database.external.adminSecretRef",
+        "set adminSecretRef with provisioning: Managed, and only then",
+    ),
+    Refused(
+        "a database for nobody",
+        base({"database": {"external": {"host": "db", "provisioning": "None", "adminDatabase": "postgres"}}}),
+        "spec.database.external.adminDatabase",
+        "adminDatabase is for provisioning: Managed",
+    ),
+    Refused(
+        "checks without certificates",
+        _external(tls={"mode": "verify-full"}),
+        "spec.database.external.tls.ca",
+        "set ca with verify-ca or verify-full, and only then",
+    ),
+    Refused(
+        "certificates without checks",
+        _external(tls={"ca": {"secretKeyRef": {"name": "a", "key": "b"}}}),
+        "spec.database.external.tls.ca",
+        "set ca with verify-ca or verify-full, and only then",
+    ),
+    Refused(
         "other namespaces",
-        base({"allowedClusters": {"namespaces": {"from": "All"}}}),
+        base({"allowedClusters": {"namespaces": {"from": "Others"}}}),
         "spec.allowedClusters.namespaces.from",
-        "must be 'Same'",
-        'supported values: "Same"',
+        "must be 'Same', 'All' or 'Selector'",
+        'supported values: "Same", "All", "Selector"',
+    ),
+    Refused(
+        "selector without its word",
+        base({"allowedClusters": {"namespaces": {"from": "All", "selector": {}}}}),
+        "spec.allowedClusters.namespaces.selector",
+        "set selector with from: Selector, and only then",
+    ),
+    Refused(
+        "word without its selector",
+        base({"allowedClusters": {"namespaces": {"from": "Selector"}}}),
+        "spec.allowedClusters.namespaces.selector",
+        "set selector with from: Selector, and only then",
+    ),
+    Refused(
+        "expression without values",
+        base({"allowedClusters": {"namespaces": {"from": "Selector", "selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}}}),
+        "spec.allowedClusters.namespaces.selector.matchExpressions[0]",
+        "In and NotIn need values; Exists and DoesNotExist take none",
+    ),
+    Refused(
+        "one namespace adopted twice",
+        base({"allowedClusters": {"adopt": [{"namespace": "team", "uid": "1"}, {"namespace": "team", "uid": "2"}]}}),
+        "spec.allowedClusters.adopt[1]",
+        "namespace team stands twice",
+        "duplicate entries for key",
     ),
 ]
 
-REFUSED = [*_CLUSTERS, *_BASES, *_OWNED]
+_OWN = [
+    Refused(
+        "key of another Airflow",
+        cluster({"keys": {"webserverSecret": {"name": "a"}}}),
+        "spec.keys.webserverSecret",
+        "webserverSecret belongs to Airflow 2: use apiSecret",
+    ),
+    Refused(
+        "name of a database",
+        cluster({"database": {"name": "a b", "credentialsSecretRef": {"name": "s"}}}),
+        "spec.database.name",
+        "must be letters, digits, and _ . - within",
+    ),
+]
+
+REFUSED = [*_OWN, *_CLUSTERS, *_BASES, *_OWNED]
 
 
 @dataclass(frozen=True)
@@ -412,11 +501,25 @@ REFUSED_CHANGES = [
         "the base cannot change, since the database lives there: make another AirflowCluster",
     ),
     RefusedChange(
+        "the base's namespace",
+        cluster(name="changing"),
+        cluster({"baseRef": {"name": "platform", "namespace": "elsewhere"}}, "changing"),
+        "spec.baseRef",
+        "the base cannot change, since the database lives there: make another AirflowCluster",
+    ),
+    RefusedChange(
         "PostgreSQL's version",
         _postgres(version=16),
         _postgres(version=17),
         "spec.database.postgres.version",
         "the major version cannot change in place: make another AirflowBase and move the data",
+    ),
+    RefusedChange(
+        "kind of server",
+        base(name="changing"),
+        base({"database": {"external": {"host": "db", "provisioning": "None"}}}, "changing"),
+        "spec.database",
+        "the kind of server cannot change, since the data lives there: make another AirflowBase and move the data",
     ),
     RefusedChange("smaller data", _postgres(storage={"size": "2Gi"}), _postgres(storage={"size": "2047Mi"}), f"{_STORAGE}.size", _SHRINK),
     RefusedChange("back to the default size", _postgres(storage={"size": "20Gi"}), _postgres(), f"{_STORAGE}.size", _SHRINK),

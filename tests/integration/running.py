@@ -45,10 +45,9 @@ ALL_HEALTHY = Health(
 def install_crds(control_plane: ControlPlane) -> None:
     """Apply the CRDs and wait until they are served; again is no harm."""
     control_plane.kubectl("apply", "--server-side", "-k", str(CRDS))
-    # A CRD that is so new that it has no status yet makes kubectl give up at once.
-    wait = ("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
-    if control_plane.kubectl(*wait, check=False).returncode != 0:
-        control_plane.kubectl(*wait)
+    # Before the names are accepted there are no conditions yet, which kubectl takes for an error.
+    for what in ("jsonpath={.status.acceptedNames.kind}", "condition=Established"):
+        control_plane.kubectl("wait", f"--for={what}", "--timeout=30s", "crd", "--all")
 
 
 @dataclass

@@ -19,6 +19,8 @@ class Database:
     oid: int
     revision: str = ""
     """Empty: no schema yet."""
+    owner: str = ""
+    """UID of the namespace of its cluster."""
 
 
 @dataclass
@@ -36,7 +38,7 @@ class World:
     _given: dict[str, Callable[[Live], Play]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for job in ("provision", "check", "migrate", "users", "deprovision"):
+        for job in ("provision", "check", "migrate", "users", "deprovision", "probe", "database"):
             self.player.play(f"*-{job}-*", self.play)
 
     def answers(self, job: str, play: Play | Callable[[Live], Play]) -> None:
@@ -64,8 +66,20 @@ class World:
     def _provision(self, pod: Live, name: str) -> Play:
         cluster = dig(pod, "metadata", "labels", "airflow-operator.dev/cluster")
         created = cluster not in self.databases
-        found = self.databases.setdefault(cluster, Database(next(self._oids)) if created else Database(0))
+        env = {item["name"]: item.get("value", "") for item in dig(pod, "spec", "containers", 0, "env", default=[])}
+        owner = json.loads(env["OWNER"])["namespaceUID"]
+        found = self.databases.setdefault(cluster, Database(next(self._oids), owner=owner) if created else Database(0))
+        if owner != found.owner and "ADOPT" not in env:
+            return told("OwnershipConflict", message=f"It belongs to namespace UID {found.owner}.", left=True)
+        found.owner = owner
         return told("Provisioned", created=created, empty=not found.revision, systemIdentifier="1", oid=found.oid, serverVersion="17.5")
+
+    def _probe(self, pod: Live, name: str) -> Play:
+        return told("Answers", serverVersion="16.4")
+
+    def _inspect(self, pod: Live, name: str) -> Play:
+        found = self.databases.setdefault(dig(pod, "metadata", "labels", "airflow-operator.dev/cluster"), Database(next(self._oids)))
+        return told("Provisioned", created=False, empty=not found.revision, systemIdentifier="2", oid=found.oid, serverVersion="16.4")
 
     def _deprovision(self, pod: Live, name: str) -> Play:
         self.databases.pop(dig(pod, "metadata", "labels", "airflow-operator.dev/cluster"), None)

@@ -224,8 +224,24 @@ LOG_VOLUME = st.one_of(
 ADMIN = optional(enabled=st.booleans(), secretRef=st.fixed_dictionaries({"name": WORD}))
 
 
+def _brought(default: str) -> st.SearchStrategy[Json]:
+    return st.fixed_dictionaries({"name": WORD}, optional={"key": st.sampled_from([default, "mine"])})
+
+
+KEYS = optional(fernet=_brought("fernet-key"), apiSecret=_brought("api-secret-key"), jwt=_brought("jwt-secret"))
+
+
+def _with_keys_of(spec: Json) -> Json:
+    """Each Airflow has keys of its own."""
+    if "keys" not in spec or not spec["version"].startswith("2."):
+        return spec
+    own = {"fernet": spec["keys"].get("fernet"), "webserverSecret": spec["keys"].get("apiSecret")}
+    return {**spec, "keys": {name: key for name, key in own.items() if key}}
+
+
 def _fitting(spec: Json) -> Json:
     """Settings of task pods are refused where no executor makes any, bundles on Airflow 2."""
+    spec = _with_keys_of(spec)
     made = spec if "KubernetesExecutor" in spec["executors"] else {key: value for key, value in spec.items() if key != "taskPods"}
     if not spec["version"].startswith("2.") or "dags" not in spec:
         return made
@@ -234,7 +250,7 @@ def _fitting(spec: Json) -> Json:
 
 CLUSTER_SPEC = st.fixed_dictionaries(
     {
-        "baseRef": st.fixed_dictionaries({"name": CLUSTER_NAME}),
+        "baseRef": st.fixed_dictionaries({"name": CLUSTER_NAME}, optional={"namespace": NAMESPACE}),
         "version": st.sampled_from(sorted(RELEASES)),
         "executors": st.permutations(["KubernetesExecutor", "LocalExecutor"]).flatmap(lambda all_: st.sampled_from([all_, all_[:1]])),
     },
@@ -257,6 +273,7 @@ CLUSTER_SPEC = st.fixed_dictionaries(
         "pods": settings(),
         "gitSync": optional(image=IMAGE, resources=RESOURCES, securityContext=st.just({"readOnlyRootFilesystem": True})),
         "jobs": settings(serviceAccount=ACCOUNT),
+        "keys": KEYS,
     },
 ).map(_fitting)
 
@@ -271,9 +288,41 @@ BASE_JOBS = optional(
     image=st.fixed_dictionaries({"repository": st.just("registry.example.com/operator")}, optional={"pullSecrets": PULL_SECRETS}),
     resources=RESOURCES,
 )
-BASE_SPEC = st.fixed_dictionaries(
-    {"database": st.fixed_dictionaries({"postgres": POSTGRES})}, optional={"pods": optional(**POD_DEFAULTS), "jobs": BASE_JOBS}
+SELECTOR = optional(
+    matchLabels=st.dictionaries(LABEL_KEY, st.just("a"), max_size=2),
+    matchExpressions=st.just([{"key": "team", "operator": "In", "values": ["data"]}, {"key": "zone", "operator": "Exists"}]),
 )
+ALLOWED = optional(
+    namespaces=st.one_of(
+        optional(**{"from": st.sampled_from(["Same", "All"]), "names": st.just(["team-a", "team-b"])}),
+        st.fixed_dictionaries({"from": st.just("Selector"), "selector": SELECTOR}),
+    ),
+    adopt=st.just([{"namespace": "team-a", "uid": "0f5b"}]),
+)
+AUTHORITY = st.sampled_from([{"configMapKeyRef": {"name": "ca", "key": "ca.crt"}}, {"secretKeyRef": {"name": "ca", "key": "bundle.pem"}}])
+TLS = st.one_of(
+    st.fixed_dictionaries({"mode": st.sampled_from(["disable", "require"])}),
+    st.fixed_dictionaries({"mode": st.sampled_from(["verify-ca", "verify-full"]), "ca": AUTHORITY}),
+)
+MANAGED = st.fixed_dictionaries(
+    {"host": st.sampled_from(["db.example.com", "10.0.0.1"]), "adminSecretRef": st.fixed_dictionaries({"name": WORD})},
+    optional={"port": st.integers(1, 65535), "tls": TLS, "adminDatabase": st.just("defaultdb"), "engine": st.just("postgresql")},
+)
+UNMANAGED = st.fixed_dictionaries({"host": st.just("db"), "provisioning": st.just("None")}, optional={"tls": TLS})
+BROUGHT_DATABASE = st.fixed_dictionaries(
+    {"name": st.sampled_from(["airflow", "A-b.c_1"]), "credentialsSecretRef": st.fixed_dictionaries({"name": WORD})}
+)
+
+
+def base_spec(database: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
+    """A base on one kind of server."""
+    return st.fixed_dictionaries(
+        {"database": database}, optional={"pods": optional(**POD_DEFAULTS), "jobs": BASE_JOBS, "allowedClusters": ALLOWED}
+    )
+
+
+MAKES_DATABASES = st.one_of(st.fixed_dictionaries({"postgres": POSTGRES}), st.fixed_dictionaries({"external": MANAGED}))
+BASE_SPEC = base_spec(MAKES_DATABASES)
 
 
 def resource(kind: str, name: str, namespace: str, spec: Json) -> Json:
@@ -290,5 +339,9 @@ def resource(kind: str, name: str, namespace: str, spec: Json) -> Json:
 def deployments(draw: st.DrawFn) -> list[Json]:
     """A base and a cluster on it, both valid."""
     namespace, spec = draw(NAMESPACE), draw(CLUSTER_SPEC)
-    base = resource("AirflowBase", spec["baseRef"]["name"], namespace, draw(BASE_SPEC))
+    brings = draw(st.booleans())
+    server = draw(base_spec(st.fixed_dictionaries({"external": UNMANAGED})) if brings else BASE_SPEC)
+    if brings:
+        spec = {**spec, "database": draw(BROUGHT_DATABASE)}
+    base = resource("AirflowBase", spec["baseRef"]["name"], namespace, server)
     return [base, resource("AirflowCluster", draw(CLUSTER_NAME), namespace, spec)]

@@ -45,6 +45,9 @@ BESIDE: Mapping[str, Mapping[str, Any]] = {
 AROUND: Mapping[str, Mapping[str, Any]] = {
     "AirflowCluster.dags[].volume": {"dags": [{"volume": {"claimName": "a"}}]},
     "AirflowCluster.dags[].image": {"dags": [{"image": {"path": "/c"}}]},
+    "AirflowBase.database.external": {"database": {"postgres": None, "external": {"host": "a", "adminSecretRef": {"name": "a"}}}},
+    "AirflowBase.database.external.tls.ca": {"database": {"external": {"tls": {"mode": "verify-full"}}}},
+    "AirflowCluster.keys.webserverSecret": {"version": "2.11.2"},
     "AirflowCluster.taskPods": {"executors": ["KubernetesExecutor"]},
 }
 """What has to stand in the spec, by the start of a path."""
@@ -55,6 +58,19 @@ FIXED = frozenset({"AirflowCluster.executors"})
 ELSEWHERE: Mapping[str, str] = {
     "AirflowCluster.paused": "tests/integration/test_scenario_refused.py::test_paused",
     "AirflowCluster.deletionPolicy": "tests/integration/test_scenario_delete.py::test_delete_takes_everything",
+    "AirflowBase.allowedClusters.namespaces.from": "tests/crd/test_allowed.py::test_all_means_all",
+    "AirflowBase.allowedClusters.namespaces.names": "tests/crd/test_allowed.py::test_names_come_on_top_of_the_rest",
+    "AirflowBase.allowedClusters.namespaces.selector.matchLabels": "tests/crd/test_allowed.py::test_a_selector_alone_decides",
+    **dict.fromkeys(
+        (f"AirflowBase.allowedClusters.namespaces.selector.matchExpressions[].{field}" for field in ("key", "operator", "values")),
+        "tests/crd/test_allowed.py::test_expressions_are_read_as_kubernetes_reads_them",
+    ),
+    **dict.fromkeys(
+        (f"AirflowBase.allowedClusters.adopt[].{field}" for field in ("namespace", "uid")),
+        "tests/unit/reconcile/test_plan.py::test_an_approval_is_another_question",
+    ),
+    "AirflowBase.database.external.provisioning": "tests/unit/reconcile/test_brought.py::"
+    "test_base_and_cluster_must_agree_about_who_makes_the_database",
     "AirflowBase.deletionPolicy": "tests/integration/test_scenario_delete.py::test_both_deleted_at_once_with_everything",
 }
 """Leaves that change no manifest, and the test that shows what they do."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from airflow_operator.api.allowed import AllowedClusters
 from airflow_operator.api.cel import Cel, exactly_one
 from airflow_operator.api.common import (
     NAME,
@@ -20,6 +21,7 @@ from airflow_operator.api.common import (
     Resources,
     SizeString,
 )
+from airflow_operator.api.external import External
 from airflow_operator.api.pods import PodDefaults
 
 POSTGRES_VERSIONS = (15, 16, 17, 18)
@@ -93,20 +95,15 @@ class Database(Model):
     """The database server that holds one database for each AirflowCluster: exactly one kind."""
 
     postgres: Postgres | None = Field(default=None, description="PostgreSQL run by the operator; {} is enough.")
+    external: External | None = Field(default=None, description="A server that others run.")
 
-    rules = (exactly_one("postgres"),)
-
-
-class AllowedNamespaces(Model):
-    """Namespaces whose AirflowClusters may use the base."""
-
-    from_: Literal["Same"] = Field(default="Same", alias="from", description="Same: the namespace of the base.")
-
-
-class AllowedClusters(Model):
-    """AirflowClusters that may use the base."""
-
-    namespaces: AllowedNamespaces = Field(default=AllowedNamespaces(), description="Where they may be.")
+    rules = (
+        exactly_one("postgres", "external"),
+        Cel(
+            rule="has(self.postgres) == has(oldSelf.postgres)",
+            message="the kind of server cannot change, since the data lives there: make another AirflowBase and move the data",
+        ),
+    )
 
 
 class BaseJobs(Model):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from airflow_operator.api.allowed import NamespaceName
 from airflow_operator.api.auth import Auth, FabAuth
 from airflow_operator.api.cel import Cel
 from airflow_operator.api.common import NAME, Atomic, DeletionPolicy, Image, Metadata, Model, ObjectName, Opaque, Resources
@@ -14,6 +15,8 @@ from airflow_operator.api.config_rules import ConfigRules
 from airflow_operator.api.dags import DagSources
 from airflow_operator.api.environment import EnvFrom, EnvList
 from airflow_operator.api.executors import KUBERNETES, LOCAL, Executors
+from airflow_operator.api.external import BroughtDatabase
+from airflow_operator.api.keys import OwnKeys
 from airflow_operator.api.logs import Logs
 from airflow_operator.api.pods import ApiServer, DagProcessor, Jobs, PodSettings, Scheduler, ServiceAccount, TaskPods, Triggerer
 
@@ -47,11 +50,18 @@ class GitSyncImage(Image):
 class BaseReference(Model):
     """The AirflowBase that the deployment lives on."""
 
-    name: ObjectName = Field(description="Name of an AirflowBase in the same namespace. It may appear later than the AirflowCluster.")
+    name: ObjectName = Field(description="Name of an AirflowBase. It may appear later than the AirflowCluster.")
+    namespace: NamespaceName | None = Field(
+        default=None,
+        description="Namespace of the AirflowBase; absent means that of the AirflowCluster. "
+        "A base in another namespace must allow this one: its spec.allowedClusters.",
+    )
 
+    # `namespace` is a reserved word of CEL.
     rules = (
         Cel(
-            rule="self.name == oldSelf.name",
+            rule="self.name == oldSelf.name && has(self.__namespace__) == has(oldSelf.__namespace__) "
+            "&& (!has(self.__namespace__) || self.__namespace__ == oldSelf.__namespace__)",
             message="the base cannot change, since the database lives there: make another AirflowCluster",
             field_path=".name",
         ),
@@ -85,6 +95,20 @@ _BUNDLES = Cel(
 )
 
 
+_AIRFLOW_2_KEYS = Cel(
+    rule="!has(self.keys) || !has(self.keys.webserverSecret) || self.version.startsWith('2.')",
+    message="webserverSecret belongs to Airflow 2: use apiSecret",
+    check=lambda it: it.keys is None or it.keys.webserver_secret is None or it.version.startswith("2."),
+    field_path=".keys.webserverSecret",
+)
+_AIRFLOW_3_KEYS = Cel(
+    rule="!has(self.keys) || !self.version.startsWith('2.') || (!has(self.keys.apiSecret) && !has(self.keys.jwt))",
+    message="apiSecret and jwt belong to Airflow 3: use webserverSecret",
+    check=lambda it: it.keys is None or not it.version.startswith("2.") or (it.keys.api_secret is None and it.keys.jwt is None),
+    field_path=".keys",
+)
+
+
 class AirflowClusterSpec(Model):
     """What the deployment should be."""
 
@@ -104,6 +128,10 @@ class AirflowClusterSpec(Model):
     env: EnvList = Field(default=(), description="Environment variables of every Airflow container; they win over config.")
     env_from: Annotated[tuple[EnvFrom, ...], Field(max_length=32), Atomic()] = Field(
         default=(), description="Secrets and ConfigMaps whose keys become environment variables of every Airflow container."
+    )
+    keys: OwnKeys | None = Field(default=None, description="Keys that you bring; the operator makes the others, once.")
+    database: BroughtDatabase | None = Field(
+        default=None, description="Database of this deployment, on a base that makes none (provisioning: None)."
     )
     dags: DagSources = Field(
         default=(), description="Where the DAGs come from. One entry may leave its name out: it is then Airflow's own bundle."
@@ -131,11 +159,11 @@ class AirflowClusterSpec(Model):
     deletion_policy: DeletionPolicy = Field(
         default="Retain",
         description="What happens to the database, the keys and the logs when the AirflowCluster is deleted. "
-        "Retain: they stay, and a cluster of the same name finds them again. Delete: they go.",
+        "Retain: they stay, and a cluster of the same name finds them again. Delete: they go, but for a database in spec.database.",
     )
     paused: bool = Field(default=False, description="true: the operator writes nothing but status. Airflow itself goes on.")
 
-    rules = (_TASK_PODS, _BUNDLES)
+    rules = (_TASK_PODS, _BUNDLES, _AIRFLOW_2_KEYS, _AIRFLOW_3_KEYS)
 
 
 class AirflowCluster(Model):

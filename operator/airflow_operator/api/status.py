@@ -91,9 +91,18 @@ class PostgresStatus(Model):
     secret_ref: ObjectReference | None = Field(default=None, description="Secret with the password of the superuser.")
 
 
+class ExternalStatus(Model):
+    """The database server that others run."""
+
+    host: Annotated[str, Field(max_length=253)] = Field(description="Name or address of the server.")
+    port: _Count = Field(description="Its port.")
+    version: Annotated[str, Field(max_length=32)] | None = Field(default=None, description="Its version, where it can be asked for.")
+
+
 class AirflowBaseStatus(_Status):
     """What the base is."""
 
     database: Annotated[str, Field(max_length=63)] | None = Field(default=None, description="Kind and version of the database server.")
     postgres: PostgresStatus | None = Field(default=None, description="The PostgreSQL server.")
+    external: ExternalStatus | None = Field(default=None, description="The server that others run.")
     clusters: _Count | None = Field(default=None, description="Number of AirflowClusters on this base.")

@@ -17,6 +17,7 @@ _AGAIN = "It is tried again by itself once the cause is gone"
 
 WELL: Mapping[str, Advice] = {
     "Applied": Advice("The API server takes every object."),
+    "Answers": Advice("The external database server answered when it was last asked."),
     "AsExpected": Advice("Nothing is wrong."),
     "Available": Advice("Every pod of the component is ready."),
     "Found": Advice("What the spec refers to is there."),
@@ -35,6 +36,7 @@ WELL: Mapping[str, Advice] = {
 }
 
 UNDER_WAY: Mapping[str, Advice] = {
+    "Asking": Advice("A Job asks the external database server whether it answers."),
     "BaseNotReady": Advice("The base's database server does not answer yet.", "If it lasts, look at the conditions of the AirflowBase."),
     "Checking": Advice("A Job compares the database's schema with the image's."),
     "Creating": Advice("A Job makes the administrator."),
@@ -53,6 +55,14 @@ UNDER_WAY: Mapping[str, Advice] = {
 
 MISSING: Mapping[str, Advice] = {
     "BaseNotFound": Advice("`spec.baseRef` names a base that does not exist.", "Create the AirflowBase, or correct the name."),
+    "BaseNotAllowed": Advice(
+        "The base does not allow clusters of this namespace. What runs goes on, but nothing is changed.",
+        "Have the base's owner name the namespace in `spec.allowedClusters.namespaces` of the base.",
+    ),
+    "BaseNotReadable": Advice(
+        "The operator may not look into the namespace of the base.", "Have it serve that namespace too, or use a base in another one."
+    ),
+    "CertificateMalformed": Advice("The certificates that a base names are none.", "Put certificates in PEM there."),
     "NotGranted": Advice(
         "The operator serves namespaces that opt in, and this one was not granted to it.",
         "Have the namespace's administrator run the command that the message prints.",
@@ -89,7 +99,8 @@ DATABASE: Mapping[str, Advice] = {
     "Unsupported": Advice("The database server is too old.", "Use PostgreSQL 13 or newer."),
     "OwnershipConflict": Advice(
         "The database belongs to another cluster, or to one of a namespace of the same name that is gone.",
-        "Give the database away by hand, or name the cluster differently.",
+        "Where the message says so, the base's owner approves of the new namespace in `spec.allowedClusters.adopt`; "
+        "else name the cluster differently.",
     ),
     "KeyLost": Advice(
         "The database exists, but its keys and their copy are gone; nothing is generated in their place.",
@@ -102,6 +113,9 @@ DATABASE: Mapping[str, Advice] = {
     "PasswordLost": Advice("An event: the embedded server's password was gone and was set anew, with one restart of the server."),
     "MigrationFailed": Advice("A migration failed.", f"{_AGAIN}; the message has the Job's last words."),
     "CheckFailed": Advice("The schema could not be read.", f"{_AGAIN}; the message has the Job's last words."),
+    "DatabaseUnreachable": Advice(
+        "The external database server did not answer, or refused.", "The message has its words; it is asked again by itself."
+    ),
     "UnknownRevision": Advice("The database has a schema that the image does not know.", "Go back to the image that made it, or a newer."),
     "WrongVersion": Advice("The image holds another version of Airflow than `spec.version`.", "Correct `spec.version` or `spec.image`."),
     "Failed": Advice("The administrator could not be made.", f"{_AGAIN}; the message has the Job's last words."),
@@ -172,7 +186,7 @@ CONDITIONS: Mapping[str, str] = {
     "Healthy": "Airflow's own health endpoint says so of every component",
     "TaskLogsPersistent": "task logs outlive their pods (`spec.logs`); advice, no fault",
     "PasswordAvailable": "(AirflowBase, told when false) the superuser's password is there",
-    "DatabaseAvailable": "(AirflowBase) the database server's pod is ready",
+    "DatabaseAvailable": "(AirflowBase) the database server's pod is ready, or an external server answered when it was last asked",
     "InUse": "(AirflowBase that is being deleted) clusters still use it",
 }
 """What it means that a condition is true."""

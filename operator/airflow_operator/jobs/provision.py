@@ -11,13 +11,10 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import psycopg
-
 from airflow_operator.jobs import server, termination
-from airflow_operator.jobs.server import Address, Connection, Refused, execute
+from airflow_operator.jobs.server import Address, Answer, Connection, Refused, execute, read_secret
 
 LONGEST_NAME = 63
 """Bytes; PostgreSQL cuts longer identifiers silently, and two tenants could meet in one database."""
@@ -34,20 +31,15 @@ class Request(NamedTuple):
     owner: dict[str, str]
     key_id: str
     wait: float
+    adopt: bool = False
+    """The base's owner lets the owner have what one of the same names left, of a namespace that was deleted since."""
+    close: tuple[str, ...] = ()
+    """Databases that only administrators have business in."""
 
     @property
     def record(self) -> dict[str, str]:
         """What the comments of a database and a role of this owner say."""
         return {**self.owner, "keyId": self.key_id}
-
-
-class Answer(Exception):
-    """The result that ends a request before it changed anything."""
-
-    def __init__(self, result: str, message: str) -> None:
-        """Say it in the words of the contract (`result`) and in a sentence for a person."""
-        super().__init__(message)
-        self.result = {"result": result, "message": message}
 
 
 def read_request(env: Mapping[str, str]) -> Request:
@@ -58,22 +50,22 @@ def read_request(env: Mapping[str, str]) -> Request:
             raise Refused(f"{variable} must be 1 to {LONGEST_NAME} bytes long: {name!r}.")
     deprovision = env["ACTION"] == "Deprovision"
     return Request(
-        address=Address(env["PGHOST"], int(env.get("PGPORT", "5432")), env["ADMIN_USER"], _secret(env["ADMIN_PASSWORD_FILE"])),
+        address=Address(
+            env["PGHOST"],
+            int(env.get("PGPORT", "5432")),
+            env.get("ADMIN_USER") or read_secret(env["ADMIN_USER_FILE"]),
+            read_secret(env["ADMIN_PASSWORD_FILE"]),
+        ),
         maintenance=env.get("ADMIN_DATABASE", "postgres"),
         database=names["DATABASE"],
         role=names["ROLE"],
-        role_password="" if deprovision else _secret(env["ROLE_PASSWORD_FILE"]),
+        role_password="" if deprovision else read_secret(env["ROLE_PASSWORD_FILE"]),
         owner=json.loads(env["OWNER"]),
-        key_id="" if deprovision else _secret(env["KEY_ID_FILE"]),
+        key_id="" if deprovision else read_secret(env["KEY_ID_FILE"]),
         wait=float(env.get("CONNECT_TIMEOUT", "120")),
+        adopt=env.get("ADOPT") == "true",
+        close=tuple(name for name in env.get("CLOSE_TO_PUBLIC", "").split(",") if name),
     )
-
-
-def _secret(file: str) -> str:
-    text = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
-    if not text:
-        raise Refused(f"The file {file} is empty.")
-    return text
 
 
 def provision(request: Request) -> dict[str, Any]:
@@ -81,6 +73,7 @@ def provision(request: Request) -> dict[str, Any]:
     with _locked(request) as admin:
         role_known, database_known = check_owner(admin, request), _exists(admin, request.database)
         check_keys(admin, request)
+        _close_to_public(admin, request)
         _make_role(admin, request, known=role_known)
         if not database_known:
             _make_database(admin, request)
@@ -92,7 +85,7 @@ def provision(request: Request) -> dict[str, Any]:
         }
     with server.connect(request.address, request.database, request.wait) as inside:
         _keep_schema_public_private(inside, request)
-        empty = is_empty(inside)
+        empty = server.is_empty(inside)
     return {"result": "Provisioned", "created": not database_known, "empty": empty, **identity}
 
 
@@ -115,8 +108,7 @@ def deprovision(request: Request) -> dict[str, Any]:
 def _locked(request: Request) -> Connection:
     """A connection to the maintenance database that keeps other runs for the same database waiting until it is closed."""
     admin = server.connect(request.address, request.maintenance, request.wait)
-    if admin.info.server_version < server.OLDEST:
-        raise Answer("Unsupported", f"PostgreSQL 13 or newer is needed; the server is {server.release(admin)}.")
+    server.require_release(admin)
     admin.execute("SET lock_timeout = '60s'")
     admin.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"airflow-operator/{request.database}",))
     return admin
@@ -132,12 +124,18 @@ def check_owner(admin: Connection, request: Request) -> bool:
     A database without a record is one whose making was interrupted, if it belongs to a role of the owner: the role is recorded first.
     """
     role = server.record_of_role(admin, request.role)
-    if role is not None and not _same_owner(role, request):
-        raise Answer("OwnershipConflict", f"The role {request.role} belongs to {_owner(role)}.")
-    database = _record_of_database(admin, request, role)
-    if database is not None and not _same_owner(database, request):
-        raise Answer("OwnershipConflict", f"The database {request.database} belongs to {_owner(database)}.")
+    _require_owner(f"The role {request.role}", role, request)
+    _require_owner(f"The database {request.database}", _record_of_database(admin, request, role), request)
     return role is not None
+
+
+def _require_owner(what: str, record: Mapping[str, Any] | None, request: Request) -> None:
+    if record is None or _same_owner(record, request):
+        return
+    # Same names in a namespace that was made again: for the base's owner to decide.
+    left = all(record.get(field) == request.owner[field] for field in ("namespace", "cluster"))
+    if not (left and request.adopt):
+        raise Answer("OwnershipConflict", f"{what} belongs to {_owner(record)}.", left=left)
 
 
 def _record_of_database(admin: Connection, request: Request, role: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -188,13 +186,20 @@ def _make_database(admin: Connection, request: Request) -> None:
 
 
 def _open_to_role_only(admin: Connection, request: Request) -> None:
-    unfinished = not server.record_of_database(admin, request.database)
+    record = server.record_of_database(admin, request.database)
     with admin.transaction():
         execute(admin, "REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC", request.database)
         execute(admin, "GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}", request.database, request.role)
-        if unfinished:
+        if record != request.record:
             execute(admin, "COMMENT ON DATABASE {} IS {record}", request.database, record=server.as_comment(request.record))
+        if not record:
             execute(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS true", request.database)
+
+
+def _close_to_public(admin: Connection, request: Request) -> None:
+    """A tenant's role has no business in the server's own databases, which PostgreSQL opens to everybody."""
+    for database in request.close:
+        execute(admin, "REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC", database)
 
 
 def _keep_schema_public_private(inside: Connection, request: Request) -> None:
@@ -202,32 +207,12 @@ def _keep_schema_public_private(inside: Connection, request: Request) -> None:
     execute(inside, "GRANT ALL ON SCHEMA public TO {}", request.role)
 
 
-def is_empty(inside: Connection) -> bool:
-    """Whether Airflow's schema was never migrated here: no revision is recorded."""
-    if server.value(inside, "SELECT to_regclass('alembic_version')") is None:
-        return True
-    return not server.value(inside, "SELECT count(*) FROM alembic_version")
-
-
 ACTIONS = {"Provision": provision, "Deprovision": deprovision}
 
 
 def main() -> int:
     """Do what the environment asks, publish the result; 0 for a conclusive answer."""
-    try:
-        result = ACTIONS[os.environ["ACTION"]](read_request(os.environ))
-    except Answer as answer:
-        result = answer.result
-    except Refused as refused:
-        result = termination.failed(str(refused))
-    except psycopg.Error as error:
-        result = termination.failed(f"The database server refused: {error.diag.message_primary or error}")
-    except KeyError as missing:
-        result = termination.failed(f"The environment variable {missing} is missing or has a value that is not known.")
-    except (OSError, ValueError) as error:
-        result = termination.failed(str(error))
-    termination.publish(result)
-    return 1 if result["result"] == "Failed" else 0
+    return termination.answer(lambda: ACTIONS[os.environ["ACTION"]](read_request(os.environ)))
 
 
 if __name__ == "__main__":

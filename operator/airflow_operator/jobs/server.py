@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
@@ -16,11 +17,23 @@ from psycopg import sql
 OLDEST = 130000
 """PostgreSQL 13: the first with DROP DATABASE ... WITH (FORCE), and older than any release still maintained."""
 
+FINAL = ("authentication failed", "certificate verify failed", "does not match host name", "does not support SSL", "no pg_hba.conf entry")
+"""Words of a failure that no waiting mends."""
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class Refused(Exception):
     """A failure told by its sentence alone."""
+
+
+class Answer(Exception):
+    """The result that ends a request before it changed anything."""
+
+    def __init__(self, result: str, message: str, **more: Any) -> None:
+        """Say it in the words of the contract (`result`) and in a sentence for a person."""
+        super().__init__(message)
+        self.result = {"result": result, "message": message, **more}
 
 
 class Address(NamedTuple):
@@ -49,7 +62,7 @@ def connect(address: Address, database: str, wait: float) -> Connection:
                 application_name="airflow-operator",
             )
         except psycopg.OperationalError as error:
-            if "authentication failed" in str(error) or time.monotonic() > deadline:
+            if any(words in str(error) for words in FINAL) or time.monotonic() > deadline:
                 raise Refused(f"Cannot connect to the database server: {str(error).strip()}") from error
             if not waiting:
                 print(f"Waiting for the database server: {str(error).strip()}", flush=True)
@@ -121,3 +134,24 @@ def become_member(connection: Connection, role: str) -> None:
     """
     if not value(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
         execute(connection, "GRANT {} TO CURRENT_USER", role)
+
+
+def require_release(connection: Connection) -> None:
+    """Raises the Answer Unsupported for a server that is too old."""
+    if connection.info.server_version < OLDEST:
+        raise Answer("Unsupported", f"PostgreSQL 13 or newer is needed; the server is {release(connection)}.")
+
+
+def is_empty(inside: Connection) -> bool:
+    """Whether Airflow's schema was never migrated here: no revision is recorded."""
+    if value(inside, "SELECT to_regclass('alembic_version')") is None:
+        return True
+    return not value(inside, "SELECT count(*) FROM alembic_version")
+
+
+def read_secret(file: str) -> str:
+    """The content of a mounted file, without the newline that an editor leaves."""
+    text = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+    if not text:
+        raise Refused(f"The file {file} is empty.")
+    return text

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 from airflow_operator.api import AirflowBaseSpec, parse_base
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.errors import InvalidSpec, Waiting
-from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, PERSISTENT_VOLUME_CLAIM, POD, SECRET, SERVICE, STATEFUL_SET
+from airflow_operator.domain.kinds import AIRFLOW_BASE, JOB, PERSISTENT_VOLUME_CLAIM, POD, SECRET, SERVICE, STATEFUL_SET
 from airflow_operator.domain.manifest import Live, Manifest, dig, key_of
 from airflow_operator.domain.quantities import quantity
 from airflow_operator.kube.errors import Forbidden, Invalid
 from airflow_operator.reconcile.apply import Applied, Desired, Refused, apply
+from airflow_operator.reconcile.base_external import Asked, ask
+from airflow_operator.reconcile.base_users import clusters_of
 from airflow_operator.reconcile.blame import field_of
 from airflow_operator.reconcile.build import postgres
-from airflow_operator.reconcile.observe import lists
+from airflow_operator.reconcile.observe_base import lists
 from airflow_operator.reconcile.password import keep_password
 from airflow_operator.reconcile.prove import is_opaque
 from airflow_operator.reconcile.report import report, unchanged_but
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from airflow_operator.runtime.context import Context
 
 
+CHILDREN = (SECRET, PERSISTENT_VOLUME_CLAIM, SERVICE, STATEFUL_SET, JOB, POD)
+
+
 async def reconcile_base(ctx: Context, namespace: str, name: str) -> LookAgain:
     """Bring one AirflowBase one step nearer to its declared state; safe to call at any moment."""
     resource, children, clusters = await asyncio.gather(
@@ -38,26 +43,34 @@ async def reconcile_base(ctx: Context, namespace: str, name: str) -> LookAgain:
     )
     if resource is None or "deletionTimestamp" in resource["metadata"]:
         return LookAgain()
+    asked: Asked | None = None
     try:
         spec = parse_base(resource).spec
-        password = await keep_password(ctx, resource, children)
-        applied = await _carry_out(ctx, resource, spec, password, children)
-        found = _available(name, applied, children)
-    except Waiting as conflict:
-        found = [Condition("PasswordAvailable", "False", conflict.reason, conflict.message)]
+        if spec.database.external:
+            asked = await ask(ctx, resource, spec, spec.database.external, children)
+            found = [asked.finding]
+        else:
+            password = await keep_password(ctx, resource, children)
+            applied = await _carry_out(ctx, resource, spec, password, children)
+            found = _available(name, applied, children)
+    except Waiting as error:
+        found = [waits_for(error)]
     except InvalidSpec as error:
         found = [Condition("SpecValid", "False", error.reason, error.message)]
     except (Forbidden, Invalid) as error:
         found = [Condition("ObjectsApplied", "False", type(error).__name__, f"The API server refused a request: {error.message}")]
-    put_off = await report(ctx, resource, _status(resource, found, clusters))
+    put_off = await report(ctx, resource, _status(resource, found, clusters, asked))
+    if asked:
+        return soonest(put_off, LookAgain(asked.look_again))
     stuck = any(item.status == "False" and not item.waiting for item in found)
     return soonest(put_off, LookAgain(RETRY_REFUSED if stuck else None))
 
 
-async def clusters_of(ctx: Context, namespace: str, name: str) -> list[str]:
-    """The AirflowClusters on a base; they live in its namespace."""
-    found = await ctx.kube.list(AIRFLOW_CLUSTER, namespace)
-    return sorted(item["metadata"]["name"] for item in found if dig(item, "spec", "baseRef", "name") == name)
+def waits_for(error: Waiting) -> Condition:
+    """What is missing: the password's Secret cannot be made, or an external server's references are not there."""
+    if error.reason == "NameConflict":
+        return Condition("PasswordAvailable", "False", error.reason, error.message)
+    return Condition("ReferencesResolved", "False", error.reason, error.message, waiting=error.reason != "CertificateMalformed")
 
 
 async def _carry_out(ctx: Context, resource: Live, spec: AirflowBaseSpec, password: Live, children: Sequence[Live]) -> Applied:
@@ -91,8 +104,7 @@ def owned(children: Sequence[Live]) -> list[Live]:
 
 async def children_of(kube: Kube, namespace: str, name: str) -> list[Live]:
     """What the operator keeps for a base, pods included."""
-    kinds = (SECRET, PERSISTENT_VOLUME_CLAIM, SERVICE, STATEFUL_SET, POD)
-    return await lists(kube, kinds, namespace, f"{labels.BASE}={name},!{labels.CLUSTER}")
+    return await lists(kube, CHILDREN, namespace, f"{labels.BASE}={name},!{labels.CLUSTER}")
 
 
 async def _grow(ctx: Context, name: str, spec: AirflowBaseSpec, children: Sequence[Live]) -> None:
@@ -123,22 +135,33 @@ def _available(name: str, applied: Applied, children: Sequence[Live]) -> list[Co
     return [availability("DatabaseAvailable", "PostgreSQL server", server, pods)]
 
 
-def _status(resource: Live, found: list[Condition], clusters: list[str]) -> dict[str, Any]:
-    meta = resource["metadata"]
+def _status(resource: Live, found: list[Condition], clusters: list[str], asked: Asked | None) -> dict[str, Any]:
     every = [*_summary(found), *found]
-    version = dig(resource, "spec", "database", "postgres", "version")
     made = unchanged_but(dig(resource, "status"), every, _phase(every))
-    return {
-        **made,
-        "database": f"PostgreSQL {version}",
-        "clusters": len(clusters),
-        "postgres": {
-            "serviceName": names.postgres(meta["name"]),
-            "port": postgres.PORT,
-            "version": str(version),
-            "secretRef": {"name": names.postgres(meta["name"])},
-        },
+    return {**made, "clusters": len(clusters), **(_external(resource, asked) if _is_external(resource) else _embedded(resource))}
+
+
+def _is_external(resource: Live) -> bool:
+    return dig(resource, "spec", "database", "external") is not None
+
+
+def _embedded(resource: Live) -> dict[str, Any]:
+    name, version = resource["metadata"]["name"], dig(resource, "spec", "database", "postgres", "version")
+    server = {
+        "serviceName": names.postgres(name),
+        "port": postgres.PORT,
+        "version": str(version),
+        "secretRef": {"name": names.postgres(name)},
     }
+    return {"database": f"PostgreSQL {version}", "postgres": server}
+
+
+def _external(resource: Live, asked: Asked | None) -> dict[str, Any]:
+    """The version is that of the last answer: a server that is away for a moment is not another."""
+    told = dig(resource, "spec", "database", "external", default={})
+    version = (asked.version if asked else "") or dig(resource, "status", "external", "version", default="")
+    server = {"host": told.get("host"), "port": told.get("port"), **({"version": version} if version else {})}
+    return {"database": f"PostgreSQL {version}".strip(), "external": server}
 
 
 def _summary(found: list[Condition]) -> list[Condition]:

@@ -129,7 +129,7 @@ def _last_but(seen: SeenCluster, conditions: list[Condition], phase: str) -> dic
 
 
 REFUSALS = frozenset({"Forbidden", "Invalid", "Refused"})
-KEY_TROUBLE = frozenset({"KeyLost", "KeyMalformed", "KeyMismatch"})
+KEY_TROUBLE = frozenset({"KeyLost", "KeyMalformed", "KeyMismatch", "OwnershipConflict"})
 NEEDS_A_PERSON = REFUSALS | KEY_TROUBLE | {"NameConflict", "InternalError"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import (
     AIRFLOW_BASE,
     JOB,
+    NAMESPACE,
     PERSISTENT_VOLUME_CLAIM,
     POD,
     SECRET,
@@ -18,9 +20,11 @@ from airflow_operator.domain.kinds import (
 )
 from airflow_operator.domain.manifest import Live, dig
 from airflow_operator.reconcile import evidence, keys
-from airflow_operator.reconcile.base import clusters_of
-from airflow_operator.reconcile.build import jobs
-from airflow_operator.reconcile.observe import lists, observe
+from airflow_operator.reconcile.base_access import require_allowed
+from airflow_operator.reconcile.base_users import clusters_of
+from airflow_operator.reconcile.build.provision import provision
+from airflow_operator.reconcile.observe import observe
+from airflow_operator.reconcile.observe_base import lists
 from airflow_operator.reconcile.report import report, unchanged_but
 from airflow_operator.reconcile.types import Condition, LookAgain, SeenCluster
 from airflow_operator.reconcile.validate import ValidatedCluster, resolve
@@ -32,6 +36,9 @@ if TYPE_CHECKING:
 STEP = 1.0
 """Seconds between two looks at something that is going."""
 
+NOT_OURS = frozenset({"BaseNotAllowed", "BaseNotReadable", "OwnershipConflict"})
+"""Reasons for which what is kept beside the base is another's to throw away: the keys of a database that stays."""
+
 
 async def delete_cluster(ctx: Context, namespace: str, name: str) -> LookAgain | None:
     """One step of a cluster's deletion; None when the finalizer may go. Children with an owner reference go by garbage collection."""
@@ -40,7 +47,8 @@ async def delete_cluster(ctx: Context, namespace: str, name: str) -> LookAgain |
         return None
     again = None
     # What is in a namespace that is going goes with it, and nothing can be made there any more.
-    if not seen.namespace_going and dig(seen.resource, "spec", "deletionPolicy", default="Retain") == "Delete":
+    all_gone = seen.namespace_going and seen.base_namespace_going
+    if not all_gone and dig(seen.resource, "spec", "deletionPolicy", default="Retain") == "Delete":
         again = await _drop_everything(ctx, seen)
     if again is None:
         await _remove(ctx, (item for item in seen.provisioning if item["kind"] == "Job"))
@@ -51,8 +59,9 @@ async def delete_cluster(ctx: Context, namespace: str, name: str) -> LookAgain |
 
 async def delete_base(ctx: Context, namespace: str, name: str) -> LookAgain | None:
     """One step of a base's deletion. It waits while a cluster uses it, and says which."""
-    resource = await ctx.kube.get(AIRFLOW_BASE, namespace, name)
-    if resource is None:
+    resource, place = await asyncio.gather(ctx.kube.get(AIRFLOW_BASE, namespace, name), ctx.kube.get(NAMESPACE, "", namespace))
+    # Server and data go with the namespace, whoever uses them: waiting would save nothing.
+    if resource is None or "deletionTimestamp" in dig(place, "metadata", default={}):
         return None
     if users := await clusters_of(ctx, namespace, name):
         message = f"The base is in use by AirflowCluster {', '.join(users[:10])}: it goes when they are gone."
@@ -61,7 +70,9 @@ async def delete_base(ctx: Context, namespace: str, name: str) -> LookAgain | No
         raise Waiting("InUse", message)
     if dig(resource, "spec", "deletionPolicy", default="Retain") != "Delete":
         return None
-    children = await lists(ctx.kube, (STATEFUL_SET, POD, PERSISTENT_VOLUME_CLAIM, SECRET), namespace, f"{labels.BASE}={name}")
+    # On a server of others the databases stay, and with them the copies of their keys.
+    kept = f",!{labels.CLUSTER}" if dig(resource, "spec", "database", "external") else ""
+    children = await lists(ctx.kube, (STATEFUL_SET, POD, PERSISTENT_VOLUME_CLAIM, SECRET), namespace, f"{labels.BASE}={name}{kept}")
     await _remove(ctx, (item for item in children if item["kind"] == "StatefulSet"))
     server = [item for item in children if item["kind"] in ("StatefulSet", "Pod")]
     if pods_of(server, "postgres"):
@@ -76,22 +87,35 @@ async def _drop_everything(ctx: Context, seen: SeenCluster) -> LookAgain | None:
     await _remove(ctx, users)
     if users or any(_opens_database(pod) for pod in seen.pods):
         return LookAgain(STEP)
+    copies = [item for item in seen.provisioning if item["kind"] == "Secret"]
     try:
-        if not await _database_dropped(ctx, resolve(seen, ctx.settings.platform), seen):
+        cluster = _on_a_base(ctx, seen)
+        if not await _database_dropped(ctx, cluster, seen):
             return LookAgain(STEP)
     except (InvalidSpec, Waiting) as error:
         # Without a base there is no server to ask, without the keys no right to.
         await ctx.events.post(seen.resource, "Warning", "DatabaseLeft", f"The database is left as it is: {error.message}")
+        if error.reason in NOT_OURS:
+            copies = []
     retained = [item for item in seen.children if item["kind"] in ("Secret", "PersistentVolumeClaim") and _is_retained(item)]
-    copies = [item for item in seen.provisioning if item["kind"] == "Secret"]
     await _remove(ctx, [*retained, *copies])
     return None
+
+
+def _on_a_base(ctx: Context, seen: SeenCluster) -> ValidatedCluster:
+    """The cluster, where its base can still be asked to drop the database."""
+    if seen.base_namespace_going:
+        raise Waiting("BaseTerminating", "the namespace of its base is being deleted.")
+    cluster = resolve(seen, ctx.settings.platform)
+    require_allowed(cluster.base, cluster.namespace)
+    return cluster
 
 
 async def _database_dropped(ctx: Context, cluster: ValidatedCluster, seen: SeenCluster) -> bool:
     """Whether the Job that drops database and role has ended; makes it where it is missing."""
     copy = next((item for item in seen.provisioning if item["kind"] == "Secret"), None)
-    if not cluster.base.server:
+    # A database that the user brought is the user's to drop.
+    if not cluster.base.server or not cluster.base.makes_databases:
         return True
     if copy is None:
         raise Waiting("KeyLost", f"Secret {names.keys_copy(cluster.namespace, cluster.name)} is gone, which names database and password.")
@@ -99,8 +123,8 @@ async def _database_dropped(ctx: Context, cluster: ValidatedCluster, seen: SeenC
         own = keys.read(copy)
     except keys.Malformed as error:
         raise Waiting("KeyMalformed", f"Secret {copy['metadata']['name']} cannot be used: {error}.") from None
-    wanted = jobs.provision(cluster, own, "Deprovision")
-    found = evidence.beside_base(seen)
+    wanted = provision(cluster, own, "Deprovision")
+    found = evidence.read_beside_base(seen)
     job = next((item for item in found if item.key.name == wanted["metadata"]["name"]), None)
     if job is None:
         await ctx.kube.apply(wanted)

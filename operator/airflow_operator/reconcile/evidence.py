@@ -17,10 +17,14 @@ from airflow_operator.reconcile.workloads import UNSCHEDULABLE, obstacle
 DATABASE = f"{GROUP}/database"
 IMAGE = f"{GROUP}/image"
 REQUEST = f"{GROUP}/request"
-"""Annotations of a Job: which database it spoke of, with which image, and what exactly it was asked."""
+OWNER = f"{GROUP}/owner"
+"""Annotations of a Job: which database it spoke of, with which image, what exactly it was asked, and for which namespace (its UID)."""
 
 RETRY_AFTER = timedelta(seconds=20)
 """How long a failed Job is shown before it is tried again."""
+
+RECHECK_AFTER = timedelta(minutes=2)
+"""How long an answer that only others can change (whose database it is, what the image holds) stands before it is asked for again."""
 
 PATIENCE = timedelta(seconds=60)
 """How long a Job whose container cannot be started is left to it before it is made anew from what the spec says by then."""
@@ -59,6 +63,10 @@ class Evidence:
         """Seconds until a failed Job may be made anew; 0 when it may be now."""
         return max(0.0, ((self.ended or now) + RETRY_AFTER - now).total_seconds())
 
+    def recheck_in(self, now: datetime) -> float:
+        """Seconds until an unwelcome answer is asked for again; 0 when it may be now."""
+        return max(0.0, ((self.ended or now) + RECHECK_AFTER - now).total_seconds())
+
     def hopeless(self, now: datetime) -> bool:
         """Whether it has long been kept from starting, so that another attempt may do better. Nodes take their time to come."""
         return bool(self.obstacle and self.obstacle[0] != UNSCHEDULABLE and self.created and now - self.created >= PATIENCE)
@@ -79,9 +87,19 @@ def ended(job: Live) -> Live | None:
     return conditions.get("Complete") or conditions.get("Failed")
 
 
-def beside_base(seen: SeenCluster) -> tuple[Evidence, ...]:
+def read_beside_base(seen: SeenCluster) -> tuple[Evidence, ...]:
     """The Jobs that the operator ran for a cluster in the namespace of its base."""
     return read(seen.provisioning, [item for item in seen.provisioning if item["kind"] == "Pod"])
+
+
+def of_database(seen: SeenCluster, *, beside_base: bool) -> tuple[Evidence, ...]:
+    """The Jobs that can tell of the cluster's database.
+
+    One in the cluster's own namespace, where a tenant could put whatever it likes, is asked about the tenant's own database alone.
+    """
+    if beside_base:
+        return read_beside_base(seen)
+    return tuple(job for job in read(seen.children, seen.pods) if job.component == "database")
 
 
 def _evidence(job: Live, pods: list[Live]) -> Evidence:

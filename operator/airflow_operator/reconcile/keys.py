@@ -22,6 +22,7 @@ from airflow_operator.domain.manifest import Live, Manifest, dig
 FERNET = "fernet-key"
 API_SECRET = "api-secret-key"
 JWT_PRIVATE = "jwt-private-key"
+JWT_SECRET = "jwt-secret"  # the user's alone: the operator makes a private key
 CHECKSUM = "checksum-key"
 DATABASE_PASSWORD = "database-password"
 KEY_ID = "key-id"
@@ -85,15 +86,20 @@ def read(secret: Live) -> Keys:
     for member in MEMBERS:
         if not data.get(member):
             raise Malformed(f"it has no member {member}")
-    for part in data[FERNET].split(","):
+    require_fernet(FERNET, data[FERNET])
+    _private_key(data[JWT_PRIVATE])
+    return Keys({member: data[member] for member in MEMBERS})
+
+
+def require_fernet(member: str, text: str) -> None:
+    """Raises Malformed where a text is not one or several fernet keys."""
+    for part in text.split(","):
         try:
             size = len(base64.urlsafe_b64decode(part.strip()))
         except (binascii.Error, ValueError):
             size = -1
         if size != 32:
-            raise Malformed(f"{FERNET} is not 32 bytes in url-safe base64")
-    _private_key(data[JWT_PRIVATE])
-    return Keys(data)
+            raise Malformed(f"{member} is not 32 bytes in url-safe base64")
 
 
 def secret_of(cluster: str, namespace: str, data: Mapping[str, str]) -> Manifest:

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from airflow_operator.airflow.releases import RELEASES
 from airflow_operator.api import AirflowClusterSpec, parse_cluster
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.errors import InvalidSpec
-from airflow_operator.domain.kinds import (
-    AIRFLOW_BASE,
-    AIRFLOW_CLUSTER,
-    CHILD_KINDS,
-    CONFIG_MAP,
-    JOB,
-    NAMESPACE,
-    PERSISTENT_VOLUME_CLAIM,
-    POD,
-    SECRET,
-)
-from airflow_operator.domain.manifest import Kind, Live, dig
+from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, CHILD_KINDS, CONFIG_MAP, NAMESPACE, PERSISTENT_VOLUME_CLAIM, POD, SECRET
+from airflow_operator.domain.manifest import Live, dig
 from airflow_operator.reconcile import references
+from airflow_operator.reconcile.observe_base import lists, observe_base
 from airflow_operator.reconcile.types import Health, SeenCluster
 from airflow_operator.reconcile.validate import base_path
 
@@ -44,37 +35,31 @@ async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None
     wanted = {(reference.kind, reference.name) for reference in references.of_spec(spec)} if spec else set()
     # Registered before they are read: a change in between is then not missed.
     ctx.references.set(namespace, name, wanted)
-    base_name = dig(resource, "spec", "baseRef", "name", default="")
-    beside = f"{labels.CLUSTER}={name},{labels.CLUSTER_NAMESPACE}={namespace}"
-    own_namespace, base, children, provisioning, claims, found = await asyncio.gather(
+    own_namespace, base, children, found = await asyncio.gather(
         kube.get(NAMESPACE, "", namespace),
-        kube.get(AIRFLOW_BASE, namespace, base_name),
+        observe_base(kube, resource),
         lists(kube, (*CHILD_KINDS, POD), namespace, f"{labels.CLUSTER}={name},!{labels.CLUSTER_NAMESPACE}"),
-        lists(kube, (JOB, SECRET, POD), namespace, beside),
-        kube.list(PERSISTENT_VOLUME_CLAIM, namespace, labels=f"{labels.BASE}={base_name},{labels.COMPONENT}=postgres"),
         _read_references(kube, namespace, wanted),
     )
     pods = [item for item in children if item["kind"] == "Pod"]
     return SeenCluster(
         resource=resource,
         namespace_uid=dig(own_namespace, "metadata", "uid", default=""),
-        base=base,
+        base=base.live,
         children=tuple(item for item in children if item["kind"] != "Pod"),
         pods=tuple(pods),
-        provisioning=tuple(provisioning),
-        base_claims=tuple(claim for claim in claims if claim["metadata"]["name"] == names.postgres_claim(base_name)),
+        provisioning=base.provisioning,
+        base_claims=base.claims,
         references=found,
         health=await _health(ctx, namespace, name, spec, pods),
         commits=ctx.news.commits(namespace, name),
         now=ctx.now(),
         namespace_going="deletionTimestamp" in dig(own_namespace, "metadata", default={}),
+        namespace_labels=dig(own_namespace, "metadata", "labels", default={}),
+        base_refused=base.refused,
+        base_ca=base.ca,
+        base_namespace_going=base.namespace_going,
     )
-
-
-async def lists(kube: Kube, kinds: Iterable[Kind], namespace: str, selector: str) -> list[Live]:
-    """All objects of several kinds that a selector matches, in the order of the kinds."""
-    found: Sequence[Sequence[Live]] = await asyncio.gather(*(kube.list(kind, namespace, labels=selector) for kind in kinds))
-    return [item for items in found for item in items]
 
 
 async def _read_references(kube: Kube, namespace: str, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], Live | None]:

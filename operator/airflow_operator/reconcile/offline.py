@@ -11,8 +11,10 @@ from airflow_operator.api import AirflowBaseSpec, parse_base, parse_cluster
 from airflow_operator.domain import names
 from airflow_operator.domain.manifest import Live, Manifest, dig
 from airflow_operator.reconcile import keys, plan, references
-from airflow_operator.reconcile.base_access import POSTGRES_PORT, BaseAccess
+from airflow_operator.reconcile.base_access import BaseAccess, server_of
 from airflow_operator.reconcile.build import jobs, postgres
+from airflow_operator.reconcile.build.probe import probe
+from airflow_operator.reconcile.build.provision import database_job
 from airflow_operator.reconcile.keys import Keys
 from airflow_operator.reconcile.references import Reference
 from airflow_operator.reconcile.types import Platform
@@ -52,15 +54,22 @@ def render(documents: Iterable[Any], platform: Platform = PLATFORM) -> list[Mani
 
 def _of_base(document: Live, platform: Platform) -> list[Manifest]:
     meta = document["metadata"]
-    namespace, image = meta.get("namespace", "default"), platform.postgres_image
-    return postgres.postgres(meta["name"], namespace, UID, parse_base(document).spec, default_image=image)
+    spec = parse_base(document).spec
+    whole = {**document, "metadata": {"namespace": "default", "uid": UID, **meta}}
+    if spec.database.external:
+        return [probe(whole, spec, spec.database.external, [], platform.operator_image)]
+    return postgres.postgres(meta["name"], whole["metadata"]["namespace"], UID, spec, default_image=platform.postgres_image)
+
+
+def _ca_of(spec: AirflowBaseSpec) -> str:
+    return "The base's certificates" if spec.database.external and spec.database.external.tls.ca else ""
 
 
 def _of_cluster(
     document: dict[str, Any], bases: dict[str, dict[str, Any]], given: Mapping[tuple[str, str], Live], platform: Platform
 ) -> list[Manifest]:
     cluster = replace(cluster_of(document, bases, given), platform=platform)
-    wanted = [*plan.prerequisites(cluster, STAND_IN), jobs.provision(cluster, STAND_IN)]
+    wanted = [*plan.prerequisites(cluster, STAND_IN), database_job(cluster, STAND_IN)]
     wanted += [jobs.check(cluster, "1/1"), jobs.migrate(cluster, "1/1", UID, '"Empty"')]
     admin = cluster.spec.auth.fab.admin if cluster.spec.auth.fab else None
     if admin and admin.enabled:
@@ -75,11 +84,9 @@ def cluster_of(
     spec = parse_cluster(document).spec
     meta = document["metadata"]
     namespace = meta.get("namespace", "default")
-    name = spec.base_ref.name
+    name, place = spec.base_ref.name, spec.base_ref.namespace or namespace
     base_spec = parse_base(bases[name]).spec if name in bases else AirflowBaseSpec.model_validate({"database": {"postgres": {}}})
-    access = BaseAccess(
-        name, namespace, True, "", f"{names.postgres(name)}.{namespace}.svc", POSTGRES_PORT, names.postgres(name), UID, base_spec
-    )
+    access = BaseAccess(name, place, True, "", **server_of(base_spec, name, place, UID), spec=base_spec, ca=_ca_of(base_spec))
     found = {(item.kind, item.name): given.get((item.kind, item.name)) or _stand_in(item) for item in references.of_spec(spec)}
     return ValidatedCluster(meta["name"], namespace, UID, UID, spec, release_as_run(spec), access, PLATFORM, found)
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from airflow_operator.domain import labels, names
+from airflow_operator.domain import labels
 from airflow_operator.domain.kinds import CHILD_KINDS
 from airflow_operator.domain.manifest import Live, Manifest, ObjectKey, dig, key_of
 from airflow_operator.reconcile import evidence, rollout, schema
-from airflow_operator.reconcile.build import config, git_bundle, git_files, jobs, rbac, secrets, services, storage, task_pods
+from airflow_operator.reconcile.build import airflow_env, config, git_bundle, git_files, jobs, rbac, secrets, services, storage, task_pods
 from airflow_operator.reconcile.build.components import COMPONENTS
+from airflow_operator.reconcile.build.provision import database_job
+from airflow_operator.reconcile.database import Database, base_ready, blocked, decide, steady
 from airflow_operator.reconcile.evidence import Evidence
 from airflow_operator.reconcile.in_use import WORKLOADS, accounts_in_use, objects_in_use
-from airflow_operator.reconcile.keys import Keys
-from airflow_operator.reconcile.schema import Provisioned, Schema
+from airflow_operator.reconcile.keys import JWT_SECRET, Keys
+from airflow_operator.reconcile.schema import Schema
 from airflow_operator.reconcile.types import Condition, LookAgain, SeenCluster, Step
 from airflow_operator.reconcile.validate import ValidatedCluster
 
@@ -32,12 +34,12 @@ class Admin:
 def plan(cluster: ValidatedCluster, keys: Keys, admin: Admin | None, seen: SeenCluster) -> Step:
     """The next step: database, then schema, then components; what runs is left alone until its turn comes."""
     live = {key_of(child): child for child in seen.children}
-    found = evidence.beside_base(seen)
-    base = _base_ready(cluster)
-    database = _database(cluster, keys, found, seen)
+    found = evidence.of_database(seen, beside_base=cluster.base.makes_databases)
+    base = base_ready(cluster)
+    database = decide(cluster, keys, found, seen)
     own = evidence.read(seen.children, seen.pods)
     if database.provisioned is None:
-        job = [jobs.provision(cluster, keys)] if database.wanted else []
+        job = [database_job(cluster, keys)] if database.wanted else []
         # A migration may be under way while the database is looked at anew.
         kept = [item.key for item in own]
         return _step(cluster, keys, seen, job, (base, database.finding), stage="Provisioning", keep=kept, database=database)
@@ -46,7 +48,7 @@ def plan(cluster: ValidatedCluster, keys: Keys, admin: Admin | None, seen: SeenC
     migrated = Condition(
         "MigrationsApplied", "True" if current else "False", state.reason, state.message, waiting=not current and state.state != "Hold"
     )
-    findings = (base, database.finding, migrated)
+    findings = (base, database.finding, steady(migrated, seen.resource))
     if state.state != "Current":
         return _before_components(cluster, keys, seen, database, state, findings)
     user_jobs, user_finding, user_keep, user_discard = _users(cluster, database.provisioned.identity, admin, own, seen)
@@ -84,7 +86,8 @@ def prerequisites(cluster: ValidatedCluster, keys: Keys, accounts: rbac.InUse | 
         secrets.connection(cluster, keys),
         *([connections] if connections else []),
         config.airflow_cfg(cluster),
-        *([config.jwks(cluster, keys)] if release.api_server.checks_tokens else []),
+        *([config.jwks(cluster, keys)] if release.api_server.checks_tokens and not cluster.brings(JWT_SECRET) else []),
+        *([ca] if (ca := airflow_env.database_ca(cluster)) else []),
         config.probes(cluster),
         *([config.drain(cluster)] if release.scheduler.runs_tasks else []),
         jobs.scripts(cluster),
@@ -96,61 +99,8 @@ def prerequisites(cluster: ValidatedCluster, keys: Keys, accounts: rbac.InUse | 
     ]
 
 
-@dataclass(frozen=True)
-class _Database:
-    finding: Condition
-    provisioned: Provisioned | None = None
-    wanted: bool = False
-    """The provision Job is to be made."""
-    keep: tuple[ObjectKey, ...] = ()
-    discard: tuple[ObjectKey, ...] = ()
-    retry_in: float | None = None
-
-
-def _base_ready(cluster: ValidatedCluster) -> Condition:
-    if cluster.base.ready:
-        return Condition("BaseReady", "True", "Ready", f"AirflowBase {cluster.base.name} is ready.")
-    message = f"AirflowBase {cluster.base.name} is not ready: {cluster.base.message}"
-    return Condition("BaseReady", "False", "BaseNotReady", message, waiting=True)
-
-
-def _database(cluster: ValidatedCluster, keys: Keys, found: Sequence[Evidence], seen: SeenCluster) -> _Database:
-    name = jobs.provision_name(cluster, keys.key_id)
-    job = next((item for item in found if item.key.name == name), None)
-    if job is None:
-        if not cluster.base.ready:
-            return _Database(_database_finding("WaitingForBase", "The database is made once the base is ready."))
-        return _Database(_database_finding("Provisioning", "The database is being made."), wanted=True)
-    if job.state == "Running" and not job.hopeless(seen.now):
-        said = f" The last attempt failed: {job.last_words}" if job.verdict == "Failed" else ""
-        making = _database_finding("Provisioning", f"The database is being made.{said}")
-        return _Database(_blocked(making, job, "The database cannot be made"), keep=(job.key,))
-    if job.state in ("Running", "Lost"):
-        return _Database(_database_finding("Provisioning", "The database is being looked at again."), discard=(job.key,))
-    if job.verdict == "Provisioned":
-        identity = f"{job.result.get('systemIdentifier')}/{job.result.get('oid')}"
-        provisioned = Provisioned(job, identity, empty=bool(job.result.get("empty")))
-        ready = Condition("DatabaseReady", "True", "Provisioned", f"Database {cluster.database} is there.")
-        return _Database(ready, provisioned, keep=(job.key,))
-    if job.state == "Failed" or job.verdict == "Failed":
-        wait = job.retry_in(seen.now)
-        failed = Condition("DatabaseReady", "False", "ProvisioningFailed", f"The database could not be made: {job.last_words}")
-        return _Database(failed, keep=(job.key,) if wait else (), discard=() if wait else (job.key,), retry_in=wait or None)
-    way_out = f" Put Secret {names.keys(cluster.name)} back from a backup." if job.verdict == "KeyMismatch" else ""
-    return _Database(Condition("DatabaseReady", "False", job.verdict, f"{job.last_words}{way_out}"), keep=(job.key,))
-
-
-def _blocked(usual: Condition, job: Evidence, what: str) -> Condition:
-    """What a running Job is waited for with; its obstacle where it cannot start."""
-    return Condition(usual.type, "False", job.obstacle[0], f"{what}: {job.obstacle[1]}") if job.obstacle else usual
-
-
-def _database_finding(reason: str, message: str) -> Condition:
-    return Condition("DatabaseReady", "False", reason, message, waiting=True)
-
-
 def _before_components(
-    cluster: ValidatedCluster, keys: Keys, seen: SeenCluster, database: _Database, state: Schema, findings: tuple[Condition, ...]
+    cluster: ValidatedCluster, keys: Keys, seen: SeenCluster, database: Database, state: Schema, findings: tuple[Condition, ...]
 ) -> Step:
     """The schema is not the image's: look, or stop all that opens the database and migrate."""
     made: list[Manifest] = []
@@ -204,7 +154,7 @@ def _users(
     if job.state == "Lost" or job.hopeless(seen.now):
         return [], (making,), [], [job.key]
     if job.state == "Running":
-        return [], (_blocked(making, job, "The administrator cannot be made"),), [job.key], []
+        return [], (blocked(making, job, "The administrator cannot be made"),), [job.key], []
     if job.verdict in ("Created", "Updated", "Unchanged"):
         ready = Condition("AdminUserReady", "True", "Ready", f"Secret {admin.secret} holds the administrator's user name and password.")
         return [], (ready,), [job.key], []
@@ -223,14 +173,18 @@ def _step(
     stage: str = "",
     keep: Sequence[ObjectKey] = (),
     discard: Sequence[ObjectKey] = (),
-    database: _Database,
+    database: Database,
     look_again: float | None = None,
 ) -> Step:
     wanted = sorted([*prerequisites(cluster, keys, accounts_in_use(seen)), *made], key=lambda item: _RANK[item["apiVersion"], item["kind"]])
+    url = key_of(secrets.connection(cluster, keys))
+    if database.provisioned is None:
+        # Whose database it is has yet to be found out, and the URL holds its password.
+        wanted = [item for item in wanted if key_of(item) != url]
     building = {key_of(item) for item in wanted}
     workloads = [child for child in seen.children if child["kind"] in WORKLOADS]
     left = {key_of(child) for child in workloads} if stage or not made else set()
-    kept = {*keep, *database.keep, *left, *objects_in_use(seen)} - building
+    kept = {*keep, *database.keep, *left, *objects_in_use(seen), url} - building
     delays = [delay for delay in (look_again, database.retry_in, _next_retry(findings)) if delay is not None]
     return Step(
         objects=tuple(wanted),

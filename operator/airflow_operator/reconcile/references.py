@@ -8,7 +8,11 @@ from typing import Any
 
 from airflow_operator.api import AirflowClusterSpec
 from airflow_operator.api.dags import DagSource
+from airflow_operator.api.keys import BroughtKey
 from airflow_operator.api.pods import PodTemplate
+
+CREDENTIALS = ("username", "password")
+"""Members of a Secret of the type kubernetes.io/basic-auth."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ def of_spec(spec: AirflowClusterSpec) -> tuple[Reference, ...]:
     found: list[Reference] = []
     for field, owner in with_variables(spec):
         found += [*of_environment(owner.env, f"{field}.env"), *of_env_from(owner.env_from, f"{field}.envFrom")]
-    found += [*_of_dags(spec), *_of_auth(spec), *of_parts(spec)]
+    found += [*_of_dags(spec), *_of_auth(spec), *of_parts(spec), *of_keys(spec), *of_database(spec)]
     return tuple(found)
 
 
@@ -51,6 +55,25 @@ def of_environment(env: Iterable[Any], field: str) -> Iterator[Reference]:
         for kind, ref in (("Secret", source.secret_key_ref), ("ConfigMap", source.config_map_key_ref)):
             if ref is not None:
                 yield Reference(f"{field}[{variable.name}]", kind, ref.name, ref.key, bool(ref.optional))
+
+
+def of_keys(spec: AirflowClusterSpec) -> Iterator[Reference]:
+    """References of the keys that the user brings."""
+    for field, brought in _brought(spec):
+        yield Reference(f"spec.keys.{field}", "Secret", brought.name, brought.key)
+
+
+def _brought(spec: AirflowClusterSpec) -> Iterator[tuple[str, BroughtKey]]:
+    for attribute in ("fernet", "api_secret", "webserver_secret", "jwt"):
+        if brought := getattr(spec.keys, attribute, None):
+            yield _camel(attribute), brought
+
+
+def of_database(spec: AirflowClusterSpec) -> Iterator[Reference]:
+    """References of the database that the user brings."""
+    if spec.database:
+        for key in CREDENTIALS:
+            yield Reference("spec.database.credentialsSecretRef", "Secret", spec.database.credentials_secret_ref.name, key)
 
 
 def _of_dags(spec: AirflowClusterSpec) -> Iterator[Reference]:

@@ -112,6 +112,9 @@ def _after_check(check: Evidence, spent: Sequence[Evidence], now: datetime) -> S
     if check.verdict in ("Behind", "Empty"):
         expect = json.dumps("Empty" if check.verdict == "Empty" else check.result.get("database"), sort_keys=True)
         return Schema("Migrate", "Migrating", "The database is being migrated.", discard=_keys(spent), asked_by=check.uid, expect=expect)
+    if check.verdict in ("Unknown", "WrongVersion") and not check.recheck_in(now):
+        # An older image may have been put back, or another pushed under the same tag.
+        return _compare(check)
     if check.verdict == "Unknown":
         found = json.dumps(check.result.get("database"), sort_keys=True)
         message = f"The database has a schema that this image does not know ({found}). Use the image that made it, or a newer one."

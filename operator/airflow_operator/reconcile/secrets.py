@@ -14,6 +14,7 @@ from airflow_operator.domain.manifest import Live, Manifest, dig
 from airflow_operator.kube.errors import AlreadyExists
 from airflow_operator.reconcile import evidence, keys
 from airflow_operator.reconcile.apply import is_ours
+from airflow_operator.reconcile.copies import keep_beside_base
 from airflow_operator.reconcile.keys import Keys, Malformed
 from airflow_operator.reconcile.plan import Admin
 from airflow_operator.reconcile.types import SeenCluster
@@ -51,10 +52,11 @@ async def keep_keys(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) ->
         message = f"Secret {name} cannot be used: {error}. Put the right value back; nothing is changed until then."
         raise Waiting("KeyMalformed", message) from None
     if copy is None:
-        await create_once(kube, _copy(cluster, usable.data))
+        copy = await create_once(kube, _copy(cluster, usable.data))
     elif own is not None:
         _require_one_piece(own, copy)
-    if own is None and _provisioned(seen):
+    await keep_beside_base(kube, cluster, usable, copy)
+    if own is None and _provisioned(cluster, seen):
         await create_once(kube, keys.secret_of(cluster.name, cluster.namespace, usable.data))
         return Kept(usable, in_place=True)
     return Kept(usable, in_place=own is not None)
@@ -94,7 +96,7 @@ def secret(objects: tuple[Live, ...], name: str) -> Live | None:
 
 async def _generate(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) -> Live:
     """Fresh keys begin as the copy beside the base; the provision Job then binds them to the database that it makes."""
-    jobs = evidence.beside_base(seen)
+    jobs = evidence.read_beside_base(seen)
     if any(job.verdict in ("Provisioned", "KeyMismatch") for job in jobs):
         message = (
             f"The database {cluster.database} exists, but its keys are gone: Secret {names.keys(cluster.name)} and its copy. "
@@ -104,9 +106,10 @@ async def _generate(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) ->
     return await create_once(kube, _copy(cluster, keys.generate()))
 
 
-def _provisioned(seen: SeenCluster) -> bool:
-    jobs = evidence.beside_base(seen)
-    return any(job.verdict == "Provisioned" for job in jobs)
+def _provisioned(cluster: ValidatedCluster, seen: SeenCluster) -> bool:
+    """Whether the database is known to be this namespace's: an earlier one of its name had the same Jobs."""
+    jobs = evidence.of_database(seen, beside_base=cluster.base.makes_databases)
+    return any(job.verdict == "Provisioned" and job.annotations.get(evidence.OWNER) == seen.namespace_uid for job in jobs)
 
 
 def _copy(cluster: ValidatedCluster, data: Mapping[str, str]) -> Manifest:

@@ -85,6 +85,13 @@ class SeenCluster:
     now: datetime
     namespace_going: bool = False
     """The namespace is being deleted, and everything in it goes with it."""
+    namespace_labels: Mapping[str, str] = field(default_factory=dict)
+    base_refused: str = ""
+    """The API server's words where the operator may not read the namespace of the base."""
+    base_ca: Live | None = None
+    """The Secret or ConfigMap with the certificates that the base's server is checked with."""
+    base_namespace_going: bool = False
+    """The namespace of the base is being deleted: nothing can be made there any more."""
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from airflow_operator.domain import images, names
 from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import API_VERSION
 from airflow_operator.domain.manifest import Live, dig
-from airflow_operator.reconcile import dag_volumes, git_credentials, references
-from airflow_operator.reconcile.base_access import BaseAccess, base_access
+from airflow_operator.reconcile import brought, dag_volumes, git_credentials, references
+from airflow_operator.reconcile.base_access import BaseAccess, base_access, require_allowed
 from airflow_operator.reconcile.references import Reference
 from airflow_operator.reconcile.types import Platform, SeenCluster
 
@@ -52,8 +52,17 @@ class ValidatedCluster:
 
     @cached_property
     def database(self) -> str:
-        """Name of the cluster's database and of its role."""
-        return names.database(self.namespace, self.name)
+        """Name of the cluster's database; where the operator makes it, of its role too."""
+        return self.spec.database.name if self.spec.database else names.database(self.namespace, self.name)
+
+    def key_source(self, member: str) -> tuple[str, str]:
+        """Secret and key of one of Airflow's keys: the user's own where the spec names it."""
+        own = brought.brought_keys(self.spec).get(member)
+        return (own.name, own.key) if own else (names.keys(self.name), member)
+
+    def brings(self, member: str) -> bool:
+        """Whether the user brings this key."""
+        return member in brought.brought_keys(self.spec)
 
     @cached_property
     def runs_task_pods(self) -> bool:
@@ -100,10 +109,13 @@ def base_path(spec: AirflowClusterSpec) -> str:
 def validate(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
     """Raises InvalidSpec for what only a change of the spec can mend, Waiting for what others have still to provide."""
     cluster = resolve(seen, platform)
+    require_allowed(cluster.base, cluster.namespace)
     if "deletionTimestamp" in dig(seen.base, "metadata", default={}):
         raise Waiting("BaseTerminating", f"AirflowBase {cluster.base.name} is being deleted.")
+    brought.require_database(cluster.spec, cluster.base)
     for reference in references.of_spec(cluster.spec):
         _require(reference, seen.references)
+    brought.require_keys(cluster.spec, cluster.references)
     for entry in cluster.spec.dags:
         if entry.git and entry.git.credentials_secret_ref:
             secret = cluster.references["Secret", entry.git.credentials_secret_ref.name]
@@ -118,7 +130,7 @@ def resolve(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
     """The same without asking whether what the spec refers to is there, a base excepted: enough to delete the cluster."""
     spec = parse_cluster(seen.resource).spec
     meta = seen.resource["metadata"]
-    base = base_access(spec.base_ref.name, seen)
+    base = base_access(seen)
     return ValidatedCluster(
         name=meta["name"],
         namespace=meta["namespace"],

@@ -47,6 +47,8 @@ def environment(folder: Path, postgres: Any, name: str, **changes: str) -> dict[
         "KEY_ID_FILE": str(folder / "key-id"),
         "ACTION": "Provision",
         "CONNECT_TIMEOUT": "30",
+        "ADOPT": "",
+        "CLOSE_TO_PUBLIC": "",
         "TERMINATION_LOG": str(folder / "termination"),
         **changes,
     }
@@ -176,6 +178,40 @@ def test_tenants_cannot_reach_each_others_databases(run: Run, postgres: Any) -> 
     for database, role in (("tenant_a", "tenant_b"), ("tenant_b", "tenant_a")):
         with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
             postgres.connect(database, role, PASSWORD)
+
+
+def test_a_namespace_that_was_made_again_is_a_conflict_until_the_bases_owner_approves(run: Run, postgres: Any) -> None:
+    run("inherited")
+    refused = run("inherited", uid=OTHER_UID, password="newer")
+    assert (refused["result"], refused["left"]) == ("OwnershipConflict", True)
+    assert run("inherited", cluster="stage", ADOPT="true")["result"] == "OwnershipConflict", "another cluster is no heir"
+    assert run("inherited", cluster="stage")["left"] is False
+    assert run("inherited", uid=OTHER_UID, key_id="k2", ADOPT="true")["result"] == "KeyMismatch"
+    postgres.connect("inherited", "inherited", PASSWORD).close()
+    adopted = run("inherited", uid=OTHER_UID, password="newer", ADOPT="true")
+    assert (adopted["result"], adopted["created"]) == ("Provisioned", False)
+    postgres.connect("inherited", "inherited", "newer").close()
+    # It is the new one's from now on, without any approval, and the earlier one's no more.
+    assert run("inherited", uid=OTHER_UID)["result"] == "Provisioned"
+    assert run("inherited", uid=UID)["result"] == "OwnershipConflict"
+    assert run("inherited", uid=OTHER_UID, ACTION="Deprovision") == {"result": "Deprovisioned"}
+
+
+def test_the_servers_own_databases_are_closed_to_tenants_where_nobody_else_uses_them(run: Run, postgres: Any) -> None:
+    own = ("postgres", "template1")
+    run("curious")
+    for database in own:
+        postgres.connect(database, "curious", PASSWORD).close()
+    try:
+        assert run("curious", CLOSE_TO_PUBLIC=",".join(own))["result"] == "Provisioned"
+        for database in own:
+            with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+                postgres.connect(database, "curious", PASSWORD)
+        assert run("curious", ACTION="Deprovision", CLOSE_TO_PUBLIC=",".join(own)) == {"result": "Deprovisioned"}
+    finally:
+        with postgres.connect() as admin:
+            admin.execute("GRANT CONNECT, TEMPORARY ON DATABASE postgres TO PUBLIC")
+            admin.execute("GRANT CONNECT ON DATABASE template1 TO PUBLIC")
 
 
 def test_nobody_else_may_use_the_schema(run: Run, postgres: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -9,13 +10,14 @@ import pytest
 from airflow_operator.domain import names
 from airflow_operator.reconcile import deletion, keys
 from airflow_operator.reconcile.build import jobs, storage
+from airflow_operator.reconcile.build.provision import provision
 from airflow_operator.reconcile.offline import PLATFORM
 from airflow_operator.reconcile.plan import components
 from tests.unit import factory
 from tests.unit.factory import BASE, KEYS, NAME, NAMESPACE, ended, job_pod, started
 
 CLUSTER = factory.cluster(logs={"volume": {"size": "1Gi"}})
-DEPROVISION = jobs.provision(CLUSTER, KEYS, "Deprovision")
+DEPROVISION = provision(CLUSTER, KEYS, "Deprovision")
 OWN = factory.live(keys.secret_of(NAME, NAMESPACE, KEYS.data))
 COPY = factory.live(keys.copy_of(NAME, NAMESPACE, BASE, NAMESPACE, KEYS.data))
 LOGS = factory.live(storage.logs_claim(CLUSTER))
@@ -125,6 +127,26 @@ async def test_a_database_that_cannot_be_dropped_is_left_and_said_so(more, words
     ((reason, message),) = outside.posted
     assert reason == "DatabaseLeft"
     assert words in message
+
+
+@pytest.mark.parametrize("why", ["conflict", "revoked"])
+async def test_the_keys_of_a_database_that_stays_are_not_thrown_away(why):
+    conflict = ended(DEPROVISION, {"result": "OwnershipConflict", "message": "It is another's."})
+    closed = factory.base()
+    closed["spec"]["allowedClusters"] = {"namespaces": {"from": "Selector", "selector": {"matchLabels": {"a": "b"}}}}
+    outside, again = await drop(
+        provisioning=[COPY, *(conflict if why == "conflict" else [])], base_live=closed if why == "revoked" else "ready"
+    )
+    assert again is None
+    assert outside.deleted == [names.keys(NAME), names.logs(NAME)]
+
+
+async def test_a_base_whose_namespace_goes_is_asked_for_nothing():
+    outside = Outside()
+    picture = replace(factory.seen(children=(OWN,), provisioning=(COPY,)), base_namespace_going=True)
+    assert await deletion._drop_everything(outside, picture) is None
+    assert outside.applied == []
+    assert outside.posted[0][0] == "DatabaseLeft"
 
 
 async def test_missing_references_do_not_hold_the_deletion():

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from airflow_operator.domain import labels, names
 from airflow_operator.reconcile import keys, plan
 from airflow_operator.reconcile.build import jobs
+from airflow_operator.reconcile.build.provision import provision
 from airflow_operator.reconcile.keys import MEMBERS, Keys, Malformed
 from tests.unit import factory
 from tests.unit.factory import KEYS
@@ -141,7 +142,7 @@ def test_no_key_is_seen_in_any_manifest_but_in_the_data_of_secrets():
     own, git = Keys(CANARIES), {"repo": "https://git.example.com/a.git", "credentialsSecretRef": {"name": "git"}}
     references = {("Secret", "git"): factory.secret("git", username="canary-user", password="canary-git-password")}
     cluster = factory.cluster(references=references, dags=[{"git": git}], logs={"volume": {"size": "1Gi"}})
-    made = [*plan.prerequisites(cluster, own), *plan.components(cluster, own), jobs.provision(cluster, own)]
+    made = [*plan.prerequisites(cluster, own), *plan.components(cluster, own), provision(cluster, own)]
     made += [jobs.check(cluster, "1/1"), jobs.migrate(cluster, "1/1", "uid", '"Empty"'), jobs.users(cluster, "1/1", "admin", "v")]
     secrets = [item for item in made if item["kind"] == "Secret"]
     assert "canary-of-the-password" in keys.decode(secrets[0])["connection"]

@@ -7,7 +7,8 @@ import pytest
 from airflow_operator.domain import labels
 from airflow_operator.domain.manifest import key_of
 from airflow_operator.reconcile import keys
-from airflow_operator.reconcile.build import config, jobs
+from airflow_operator.reconcile.build import config, jobs, secrets
+from airflow_operator.reconcile.build.provision import provision
 from airflow_operator.reconcile.offline import PLATFORM
 from airflow_operator.reconcile.plan import Admin, components, plan, prerequisites
 from airflow_operator.reconcile.validate import validate
@@ -17,7 +18,7 @@ from tests.unit.factory import KEYS, ended, job_pod, started
 IDENTITY = "7/1"
 ADMIN = Admin("demo-admin", "v1")
 CLUSTER = factory.cluster()
-PROVISION = jobs.provision(CLUSTER, KEYS)
+PROVISION = provision(CLUSTER, KEYS)
 CHECK = jobs.check(CLUSTER, IDENTITY)
 MIGRATE = jobs.migrate(CLUSTER, IDENTITY, "asked", '"Empty"')
 USERS = jobs.users(CLUSTER, IDENTITY, ADMIN.secret, ADMIN.version)
@@ -57,9 +58,66 @@ def test_first_the_database_is_made():
 
 def test_what_jobs_and_pods_mount_is_made_beside_it():
     wanted = {key_of(item) for item in prerequisites(CLUSTER, KEYS)}
-    assert wanted <= {key_of(item) for item in step().objects}
-    kinds = [item["kind"] for item in step().objects]
+    found = step(provisioning=PROVISIONED)
+    assert wanted <= {key_of(item) for item in found.objects}
+    kinds = [item["kind"] for item in found.objects]
     assert kinds.index("Job") > max(place for place, kind in enumerate(kinds) if kind in ("Secret", "ConfigMap", "ServiceAccount"))
+
+
+def test_the_password_is_given_to_nobody_before_the_database_is_known_to_be_theirs():
+    url = key_of(secrets.connection(CLUSTER, KEYS))
+    for found in (step(), step(provisioning=ended(PROVISION, {"result": "OwnershipConflict", "message": "It is another's."}))):
+        assert url not in {key_of(item) for item in found.objects}
+        assert url in found.keep, "while a known database is looked at anew it stays"
+
+
+@pytest.mark.parametrize("verdict", ["OwnershipConflict", "KeyMismatch", "Unsupported"])
+def test_what_only_others_can_change_is_asked_for_again_after_a_while(verdict):
+    answer = {"result": verdict, "message": "It cannot be."}
+    shown = step(provisioning=ended(PROVISION, answer, ago=5))
+    assert (condition(shown, "DatabaseReady").reason, condition(shown, "DatabaseReady").waiting) == (verdict, False)
+    assert (key_of(PROVISION) in shown.keep, shown.discard) == (True, ())
+    assert shown.look_again.after is not None
+    again = step(provisioning=ended(PROVISION, answer, ago=600))
+    assert again.discard == (key_of(PROVISION),)
+    assert condition(again, "DatabaseReady").reason == verdict
+
+
+def test_the_last_answer_is_told_until_there_is_a_new_one():
+    told = {
+        "type": "DatabaseReady",
+        "status": "False",
+        "reason": "OwnershipConflict",
+        "message": "It is another's.",
+        "observedGeneration": 3,
+    }
+    for provisioning in ((), [started(PROVISION)]):
+        picture = factory.seen(provisioning=provisioning, status={"conditions": [told]})
+        found = plan(validate(picture, PLATFORM), KEYS, ADMIN, picture)
+        assert (condition(found, "DatabaseReady").reason, condition(found, "DatabaseReady").waiting) == ("OwnershipConflict", False)
+    other = factory.seen(status={"conditions": [{**told, "observedGeneration": 2}]})
+    found = plan(validate(other, PLATFORM), KEYS, ADMIN, other)
+    assert condition(found, "DatabaseReady").reason == "Provisioning", "a change of the spec is a new question"
+
+
+def test_a_conflict_with_a_namespace_that_went_says_how_it_is_approved():
+    answer = {"result": "OwnershipConflict", "message": "It is another's.", "left": True}
+    told = condition(step(provisioning=ended(PROVISION, answer)), "DatabaseReady").message
+    assert "{namespace: team, uid: namespace-uid} to its spec.allowedClusters.adopt" in told
+    other = condition(step(provisioning=ended(PROVISION, {**answer, "left": False})), "DatabaseReady").message
+    assert "adopt" not in other
+
+
+def test_an_approval_is_another_question():
+    adopting = factory.base()
+    adopting["spec"]["allowedClusters"] = {"adopt": [{"namespace": "team", "uid": "namespace-uid"}]}
+    conflict = ended(PROVISION, {"result": "OwnershipConflict", "message": "It is another's.", "left": True})
+    found = step(provisioning=conflict, base_live=adopting)
+    (job,) = [item for item in found.objects if item["kind"] == "Job"]
+    assert job["metadata"]["name"] != PROVISION["metadata"]["name"]
+    assert {"name": "ADOPT", "value": "true"} in job["spec"]["template"]["spec"]["containers"][0]["env"]
+    adopting["spec"]["allowedClusters"]["adopt"][0]["uid"] = "of an earlier one"
+    assert key_of(PROVISION) in step(provisioning=conflict, base_live=adopting).keep
 
 
 def test_a_cluster_before_its_base_waits_and_says_so():
@@ -237,7 +295,7 @@ def test_an_image_that_does_not_fit_stops_nothing():
 
 def test_another_server_is_another_database():
     other = factory.cluster()
-    moved = jobs.provision(other, keys.Keys({**KEYS.data, keys.KEY_ID: "another"}))
+    moved = provision(other, keys.Keys({**KEYS.data, keys.KEY_ID: "another"}))
     found = step(*MIGRATED, *RUNNING, provisioning=ended(moved, ANSWER))
     assert made(found) == [PROVISION["metadata"]["name"]]
     recreated = ended(PROVISION, {**ANSWER, "oid": 2})

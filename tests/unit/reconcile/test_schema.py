@@ -47,6 +47,14 @@ def decide(*jobs, image=A, empty=False):
     return schema.decide(jobs, provisioned(empty=empty), image, NOW)
 
 
+@pytest.mark.parametrize("verdict", ["Unknown", "WrongVersion"])
+def test_what_only_others_can_change_is_looked_at_again_after_a_while(verdict):
+    shown = decide(job("check", verdict=verdict, database={}, ended=NOW - timedelta(seconds=5)))
+    assert shown.state == "Hold"
+    again = decide(job("check", verdict=verdict, database={}))
+    assert (again.state, [key.name for key in again.discard]) == ("Check", ["check-airflow:a"])
+
+
 def test_an_empty_database_is_migrated_without_a_look():
     found = decide(empty=True)
     assert (found.state, found.asked_by, json.loads(found.expect)) == ("Migrate", "provision", "Empty")
@@ -73,8 +81,8 @@ def test_a_database_that_was_empty_once_is_not_taken_for_empty_after_a_migration
         ([job("migrate", verdict="Stale")], "Check", "Checking"),
         ([job("check", verdict="Behind", database={"airflow": ["a"]})], "Migrate", "Migrating"),
         ([job("check", verdict="Empty", database={"airflow": []})], "Migrate", "Migrating"),
-        ([job("check", verdict="Unknown", database={"airflow": ["z"]})], "Hold", "UnknownRevision"),
-        ([job("check", verdict="WrongVersion", airflowVersion="3.2.0")], "Hold", "WrongVersion"),
+        ([job("check", verdict="Unknown", database={"airflow": ["z"]}, ended=NOW)], "Hold", "UnknownRevision"),
+        ([job("check", verdict="WrongVersion", airflowVersion="3.2.0", ended=NOW)], "Hold", "WrongVersion"),
         ([job("check", state="Failed", ended=NOW)], "Hold", "CheckFailed"),
         ([job("check", state="Failed")], "Check", "CheckFailed"),
         ([job("migrate", state="Failed", ended=NOW)], "Hold", "MigrationFailed"),
@@ -148,7 +156,7 @@ def test_after_a_failure_the_database_is_looked_at_before_it_is_taken_for_empty(
 
 
 def test_an_unknown_revision_is_named():
-    assert "z9" in decide(job("check", verdict="Unknown", database={"airflow": ["z9"]})).message
+    assert "z9" in decide(job("check", verdict="Unknown", database={"airflow": ["z9"]}, ended=NOW)).message
 
 
 @dataclass

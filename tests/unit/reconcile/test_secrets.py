@@ -10,8 +10,8 @@ from airflow_operator.domain import labels, names
 from airflow_operator.domain.errors import Waiting
 from airflow_operator.domain.manifest import key_of
 from airflow_operator.kube.errors import AlreadyExists
-from airflow_operator.reconcile import keys
-from airflow_operator.reconcile.build import jobs
+from airflow_operator.reconcile import evidence, keys
+from airflow_operator.reconcile.build.provision import provision
 from airflow_operator.reconcile.secrets import keep_admin, keep_keys
 from tests.unit import factory
 from tests.unit.factory import BASE, KEYS, NAME, NAMESPACE, ended
@@ -19,7 +19,7 @@ from tests.unit.factory import BASE, KEYS, NAME, NAMESPACE, ended
 CLUSTER = factory.cluster()
 OWN = keys.secret_of(NAME, NAMESPACE, KEYS.data)
 COPY = keys.copy_of(NAME, NAMESPACE, BASE, NAMESPACE, KEYS.data)
-PROVISIONED = ended(jobs.provision(CLUSTER, KEYS), {"result": "Provisioned", "systemIdentifier": "7", "oid": 1, "empty": False})
+PROVISIONED = ended(provision(CLUSTER, KEYS), {"result": "Provisioned", "systemIdentifier": "7", "oid": 1, "empty": False})
 
 
 @dataclass
@@ -72,6 +72,13 @@ async def test_a_new_cluster_gets_keys_beside_the_base_first():
     assert keys.read(store.created[0]).data == found.keys.data
 
 
+async def test_keys_are_not_given_to_a_namespace_of_the_same_name():
+    of_the_earlier_one = [{**item, "metadata": {**item["metadata"], "annotations": {evidence.OWNER: "gone"}}} for item in PROVISIONED]
+    store = Store()
+    assert not (await kept(store, copy=COPY, provisioning=of_the_earlier_one)).in_place
+    assert store.created == []
+
+
 async def test_the_clusters_own_secret_is_made_once_the_database_is():
     store = Store()
     assert not (await kept(store, copy=COPY)).in_place
@@ -91,7 +98,7 @@ async def test_a_lost_copy_is_made_again():
 async def test_keys_of_a_database_that_exists_are_never_made_anew(verdict):
     store = Store()
     with pytest.raises(Waiting, match="Put the Secret back") as caught:
-        await kept(store, provisioning=ended(jobs.provision(CLUSTER, KEYS), {"result": verdict}))
+        await kept(store, provisioning=ended(provision(CLUSTER, KEYS), {"result": verdict}))
     assert caught.value.reason == "KeyLost"
     assert store.created == []
 

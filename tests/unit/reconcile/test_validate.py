@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from airflow_operator.domain.errors import InvalidSpec, Waiting
@@ -49,6 +51,24 @@ def test_a_base_that_is_missing_or_going_is_waited_for():
     reason, message = why(Waiting, base_live=factory.base(deletionTimestamp=factory.at(0)))
     assert reason == "BaseTerminating"
     assert "platform" in message
+
+
+def test_a_base_of_another_namespace_must_allow_it():
+    elsewhere = factory.base(namespace="platform")
+    ref = {"name": "platform", "namespace": "platform"}
+    reason, message = why(Waiting, base_live=elsewhere, baseRef=ref)
+    assert reason == "BaseNotAllowed"
+    assert "does not allow clusters of namespace team: its owner can, in spec.allowedClusters.namespaces" in message
+    elsewhere["spec"]["allowedClusters"] = {"namespaces": {"names": ["team"]}}
+    made = check(base_live=elsewhere, baseRef=ref)
+    assert (made.base.namespace, made.base.host) == ("platform", "platform-postgres.platform.svc")
+
+
+def test_a_base_that_may_not_be_read_is_said():
+    refused = replace(factory.seen(base_live=None), base_refused="airflowbases is forbidden")
+    with pytest.raises(Waiting, match="airflowbases is forbidden") as caught:
+        validate(refused, PLATFORM)
+    assert caught.value.reason == "BaseNotReadable"
 
 
 def test_a_base_that_is_not_ready_yet_says_why():

@@ -9,12 +9,16 @@ from airflow_operator.airflow.facts import AIRFLOW_HOME, Component, Option
 from airflow_operator.api.environment import EnvFrom
 from airflow_operator.api.pods import Component as Settings
 from airflow_operator.domain import names
+from airflow_operator.domain.manifest import Manifest
 from airflow_operator.reconcile import keys
 from airflow_operator.reconcile.build import config, git_bundle, meta, pods
 from airflow_operator.reconcile.validate import ValidatedCluster
 
 CONNECTION_KEY = "connection"
 HOSTNAME_CALLABLE: Option = ("core", "hostname_callable")
+ASYNC_CONNECTION_KEY = "connection-async"
+CA_DIR = f"{AIRFLOW_HOME}/database-ca"
+CA_FILE = "ca.crt"
 
 
 def common() -> list[dict[str, Any]]:
@@ -29,17 +33,22 @@ def common() -> list[dict[str, Any]]:
 
 def database(cluster: ValidatedCluster) -> list[dict[str, Any]]:
     """What a process that opens the database has; with the task SDK task pods are none of these."""
-    return [
+    made = [
         pods.from_secret("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", names.connection(cluster.name), CONNECTION_KEY),
-        pods.from_secret("AIRFLOW__CORE__FERNET_KEY", names.keys(cluster.name), keys.FERNET),
+        pods.from_secret("AIRFLOW__CORE__FERNET_KEY", *cluster.key_source(keys.FERNET)),
     ]
+    if cluster.base.external and cluster.release.task_sdk:
+        made.append(pods.from_secret("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC", names.connection(cluster.name), ASYNC_CONNECTION_KEY))
+    return made
 
 
 def of_component(cluster: ValidatedCluster, facts: Component, settings: Settings) -> list[dict[str, Any]]:
     """Environment of a component; the operator's own variables come last and cannot be replaced."""
     own = common() + database(cluster)
     if facts.serves_logs:
-        own.append(pods.from_secret(_variable(cluster.release.secret_key), names.keys(cluster.name), keys.API_SECRET))
+        own.append(pods.from_secret(_variable(cluster.release.secret_key), *cluster.key_source(keys.API_SECRET)))
+    if facts.signs_tokens and cluster.brings(keys.JWT_SECRET):
+        own.append(pods.from_secret("AIRFLOW__API_AUTH__JWT_SECRET", *cluster.key_source(keys.JWT_SECRET)))
     if facts.reads_dags:
         own += git_bundle.environment(cluster)
     return pods.environment(_of_worker(cluster) if facts.runs_tasks else [], pods.plain(cluster.spec.env), pods.plain(settings.env), own)
@@ -91,3 +100,29 @@ def mounts() -> list[dict[str, Any]]:
 def volumes(cluster: ValidatedCluster) -> list[dict[str, Any]]:
     """The volume of airflow.cfg."""
     return [pods.config_map_volume("config", meta.name_of(config.airflow_cfg(cluster)))]
+
+
+def database_ca(cluster: ValidatedCluster) -> Manifest | None:
+    """ConfigMap with the certificates that the database server's is checked with: the base's, brought to where the pods are."""
+    return meta.config_map(cluster, "database-ca", {CA_FILE: cluster.base.ca}) if cluster.base.ca else None
+
+
+def database_mounts(cluster: ValidatedCluster) -> list[dict[str, Any]]:
+    """Where a process that opens the database finds these certificates."""
+    return [{"name": "database-ca", "mountPath": CA_DIR, "readOnly": True}] if cluster.base.ca else []
+
+
+def database_volumes(cluster: ValidatedCluster) -> list[dict[str, Any]]:
+    """Their volume."""
+    made = database_ca(cluster)
+    return [pods.config_map_volume("database-ca", meta.name_of(made))] if made else []
+
+
+def task_mounts(cluster: ValidatedCluster) -> list[dict[str, Any]]:
+    """The same in a task pod: with the task SDK it opens no database."""
+    return [] if cluster.release.task_sdk else database_mounts(cluster)
+
+
+def task_volumes(cluster: ValidatedCluster) -> list[dict[str, Any]]:
+    """Their volume."""
+    return [] if cluster.release.task_sdk else database_volumes(cluster)

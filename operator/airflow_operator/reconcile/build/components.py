@@ -10,7 +10,7 @@ from airflow_operator.domain import names
 from airflow_operator.domain.manifest import Manifest
 from airflow_operator.reconcile.build import config, dags, git_sync, meta, pods, services, task_pods
 from airflow_operator.reconcile.build.workload import Mounts, workload
-from airflow_operator.reconcile.keys import JWT_PRIVATE, Keys
+from airflow_operator.reconcile.keys import JWT_PRIVATE, JWT_SECRET, Keys
 from airflow_operator.reconcile.validate import ValidatedCluster
 
 Builder = Callable[[ValidatedCluster, Keys], Manifest]
@@ -26,7 +26,7 @@ def api_server(cluster: ValidatedCluster, keys: Keys) -> Manifest:
     """Deployment of the API server and UI. It signs and checks tokens, so it holds both halves of the key."""
     facts = cluster.release.api_server
     own = _token_key(cluster) if facts.signs_tokens else Mounts()
-    if facts.checks_tokens:
+    if facts.checks_tokens and not cluster.brings(JWT_SECRET):
         own += _config_map("jwks", meta.name_of(config.jwks(cluster, keys)), config.JWKS_DIR)
     return workload(cluster, keys, facts, cluster.spec.api_server, own, lifecycle=DRAIN)
 
@@ -69,6 +69,9 @@ COMPONENTS: Mapping[str, Builder] = MappingProxyType(
 
 
 def _token_key(cluster: ValidatedCluster) -> Mounts:
+    """The private key of tokens; a secret that the user brings in its place is in the environment."""
+    if cluster.brings(JWT_SECRET):
+        return Mounts()
     secret = {
         "secretName": names.keys(cluster.name),
         "items": [{"key": JWT_PRIVATE, "path": config.JWT_FILE}],

@@ -10,7 +10,7 @@ from airflow_operator.domain.durations import seconds
 from airflow_operator.domain.manifest import Manifest
 from airflow_operator.jobs.sources import airflow_scripts
 from airflow_operator.reconcile.build import dags, meta, pods
-from airflow_operator.reconcile.keys import Keys
+from airflow_operator.reconcile.keys import JWT_SECRET, Keys
 from airflow_operator.reconcile.validate import ValidatedCluster
 
 CONFIG_FILE = "airflow.cfg"
@@ -22,6 +22,9 @@ POD_TEMPLATE_DIR = "/opt/airflow/pod-template"
 POD_TEMPLATE_FILE = "pod_template.yaml"
 PROBE_FILE = "heartbeat.py"
 DRAIN_FILE = "drain.py"
+
+
+_TOKEN_KEYS = {"jwt_private_key_path": f"{JWT_DIR}/{JWT_FILE}", "trusted_jwks_url": f"{JWKS_DIR}/{JWKS_FILE}"}
 
 
 def airflow_cfg(cluster: ValidatedCluster) -> Manifest:
@@ -51,11 +54,9 @@ def _of_tasks(cluster: ValidatedCluster) -> Config:
     if not cluster.release.task_sdk:
         return {}
     url = f"http://{names.api_server(cluster.name)}.{cluster.namespace}.svc:8080{cluster.base_path}/execution/"
-    return {
-        "core": {"execution_api_server_url": url},
-        # All components read one file; only those that hold the key files touch these paths (seen on 3.3.2).
-        "api_auth": {"jwt_private_key_path": f"{JWT_DIR}/{JWT_FILE}", "trusted_jwks_url": f"{JWKS_DIR}/{JWKS_FILE}"},
-    }
+    core = {"core": {"execution_api_server_url": url}}
+    # All components read one file; only those that hold the key files touch these paths (seen on 3.3.2).
+    return core if cluster.brings(JWT_SECRET) else {**core, "api_auth": _TOKEN_KEYS}
 
 
 def jwks(cluster: ValidatedCluster, keys: Keys) -> Manifest:

@@ -1,8 +1,7 @@
-"""The Jobs of a cluster: provision (beside the base), check, migrate and users (in the Airflow image)."""
+"""The Jobs of a cluster that run in the Airflow image: check, migrate and users."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,16 +9,14 @@ from airflow_operator.domain import labels, names
 from airflow_operator.domain.hashing import digest
 from airflow_operator.domain.manifest import Manifest
 from airflow_operator.jobs.sources import airflow_scripts
-from airflow_operator.reconcile import evidence, keys
-from airflow_operator.reconcile.build import airflow_env, config, custom, meta, pods, postgres, rbac
-from airflow_operator.reconcile.keys import Keys
+from airflow_operator.reconcile import evidence
+from airflow_operator.reconcile.build import airflow_env, config, custom, meta, pods, rbac
 from airflow_operator.reconcile.validate import ValidatedCluster
 
-DEADLINES: Mapping[str, int] = {"provision": 300, "check": 600, "migrate": 6 * 3600, "users": 600}
+DEADLINES: Mapping[str, int] = {"check": 600, "migrate": 6 * 3600, "users": 600}
 """Seconds that a Job's pod may take; a migration of a large history takes hours."""
 
 ADMIN_DIR = "/run/secrets/airflow-admin"
-PROVISION_DIR = "/run/secrets/provision"
 
 
 def scripts(cluster: ValidatedCluster) -> Manifest:
@@ -27,80 +24,6 @@ def scripts(cluster: ValidatedCluster) -> Manifest:
     return meta.config_map(
         cluster, "scripts", {name: text for name, text in airflow_scripts().items() if name not in (config.PROBE_FILE, config.DRAIN_FILE)}
     )
-
-
-def provision_name(cluster: ValidatedCluster, key_id: str) -> str:
-    """Its name says what it was asked: another server, key or database is another Job."""
-    return names.child(cluster.name, f"provision-{digest([cluster.base.server, cluster.base.host, cluster.database, key_id])}")
-
-
-def provision(cluster: ValidatedCluster, own: Keys, action: str = "Provision") -> Manifest:
-    """Makes (or drops) the cluster's database and role, beside the base and in the operator's own image.
-
-    Of the cluster nothing reaches this pod but names and a password: it holds the server's administrator password.
-    """
-    settings, own_image = cluster.base.spec.pods, cluster.base.spec.jobs.image
-    owner = {"namespaceUID": cluster.namespace_uid, "namespace": cluster.namespace, "cluster": cluster.name}
-    env = {
-        "ACTION": action,
-        "PGHOST": cluster.base.host,
-        "PGPORT": str(cluster.base.port),
-        "ADMIN_USER": postgres.SUPERUSER,
-        "ADMIN_PASSWORD_FILE": f"{PROVISION_DIR}/admin-password",
-        "DATABASE": cluster.database,
-        "ROLE": cluster.database,
-        "ROLE_PASSWORD_FILE": f"{PROVISION_DIR}/role-password",
-        "KEY_ID_FILE": f"{PROVISION_DIR}/key-id",
-        "OWNER": json.dumps(owner, sort_keys=True),
-        "CONNECT_TIMEOUT": "60",
-    }
-    sources = [
-        {"secret": {"name": cluster.base.admin_secret, "items": [{"key": postgres.PASSWORD, "path": "admin-password"}]}},
-        {
-            "secret": {
-                "name": names.keys_copy(cluster.namespace, cluster.name),
-                "items": [{"key": keys.DATABASE_PASSWORD, "path": "role-password"}, {"key": keys.KEY_ID, "path": "key-id"}],
-            }
-        },
-    ]
-    container = {
-        "name": "provision",
-        "image": pods.image(own_image, cluster.platform.operator_image) if own_image else cluster.platform.operator_image,
-        "imagePullPolicy": own_image.pull_policy if own_image else "IfNotPresent",
-        "command": ["python", "-m", "airflow_operator.jobs.provision"],
-        "env": pods.variables(env),
-        "resources": pods.resources("job", settings.resources, cluster.base.spec.jobs.resources),
-        "securityContext": {**pods.container_security(postgres.OPERATOR_UID, postgres.OPERATOR_UID), "readOnlyRootFilesystem": True},
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": "provision", "mountPath": PROVISION_DIR, "readOnly": True}],
-    }
-    spec = {
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "restartPolicy": "Never",
-        "activeDeadlineSeconds": DEADLINES["provision"],
-        "securityContext": {"fsGroup": postgres.OPERATOR_UID, "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [container],
-        **(pods.pull_secrets(own_image) if own_image else {}),
-        "volumes": [{"name": "provision", "projected": {"sources": sources, "defaultMode": 0o440}}],
-        **pods.scheduling(settings),
-    }
-    marks = provisioning_labels(cluster.namespace, cluster.name, cluster.base.name)
-    template = pods.pod(pods.secured(spec, "provision", settings), {**settings.labels, **marks}, settings.annotations)
-    name = provision_name(cluster, own.key_id) if action == "Provision" else names.child(cluster.name, f"deprovision-{digest(own.key_id)}")
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": name, "namespace": cluster.base.namespace, "labels": marks},
-        "spec": {"backoffLimit": 2, "template": template},
-    }
-
-
-def provisioning_labels(namespace: str, cluster: str, base: str) -> dict[str, str]:
-    """Labels of what the operator keeps for a cluster beside its base; in another namespace no owner reference is possible."""
-    marks = {**labels.of_cluster(cluster, "provision"), labels.CLUSTER_NAMESPACE: namespace, labels.BASE: base}
-    del marks[labels.INSTANCE]
-    return marks
 
 
 def check(cluster: ValidatedCluster, identity: str) -> Manifest:
@@ -138,6 +61,7 @@ def _job(
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             *airflow_env.mounts(),
+            *airflow_env.database_mounts(cluster),
             {"name": "scripts", "mountPath": pods.SCRIPTS_DIR, "readOnly": True},
             *([{"name": "admin", "mountPath": ADMIN_DIR, "readOnly": True}] if admin else []),
         ],
@@ -152,6 +76,7 @@ def _job(
         "containers": [container],
         "volumes": [
             *airflow_env.volumes(cluster),
+            *airflow_env.database_volumes(cluster),
             pods.config_map_volume("scripts", meta.name_of(scripts(cluster))),
             *([{"name": "admin", "secret": {"secretName": admin, "defaultMode": 0o440}}] if admin else []),
         ],

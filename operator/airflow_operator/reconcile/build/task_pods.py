@@ -33,7 +33,12 @@ def template(cluster: ValidatedCluster, chosen: TaskTemplate | None = None) -> M
         "securityContext": pods.airflow_security(),
         "terminationGracePeriodSeconds": GRACE,
         "containers": [_base(cluster)],
-        "volumes": [*airflow_env.volumes(cluster), *dags.volumes(cluster), storage.logs_volume(cluster)],
+        "volumes": [
+            *airflow_env.volumes(cluster),
+            *airflow_env.task_volumes(cluster),
+            *dags.volumes(cluster),
+            storage.logs_volume(cluster),
+        ],
         **pods.pull_secrets(cluster.spec.image, cluster.spec.git_sync.image),
         **pods.scheduling(defaults, own),
     }
@@ -86,5 +91,5 @@ def _base(cluster: ValidatedCluster) -> dict[str, Any]:
         **airflow_env.env_from(cluster, cluster.spec.task_pods.env_from),
         "resources": pods.resources("task", cluster.spec.pods.resources, cluster.spec.task_pods.resources),
         "securityContext": pods.container_security(),
-        "volumeMounts": [*airflow_env.mounts(), *dags.mounts(cluster), storage.logs_mount()],
+        "volumeMounts": [*airflow_env.mounts(), *airflow_env.task_mounts(cluster), *dags.mounts(cluster), storage.logs_mount()],
     }

@@ -17,6 +17,7 @@ from airflow_operator.domain.manifest import Manifest, dig
 from airflow_operator.reconcile import references
 from airflow_operator.reconcile.build import airflow_env, custom, dags, meta, pods, rbac, storage
 from airflow_operator.reconcile.keys import Keys
+from airflow_operator.reconcile.references import Reference
 from airflow_operator.reconcile.validate import ValidatedCluster
 
 
@@ -84,7 +85,7 @@ def _template(
         "securityContext": pods.airflow_security(),
         "terminationGracePeriodSeconds": _grace(facts, settings),
         "containers": [_container(cluster, facts, settings, own, lifecycle), *own.sidecars],
-        "volumes": [*airflow_env.volumes(cluster), *own.volumes, storage.logs_volume(cluster)],
+        "volumes": [*airflow_env.volumes(cluster), *airflow_env.database_volumes(cluster), *own.volumes, storage.logs_volume(cluster)],
         **({"initContainers": list(own.init_containers)} if own.init_containers else {}),
         **pods.pull_secrets(cluster.spec.image, cluster.spec.git_sync.image),
         **pods.scheduling(defaults, settings),
@@ -109,7 +110,7 @@ def _container(
         "resources": pods.resources("worker" if facts.runs_tasks else facts.name, cluster.spec.pods.resources, settings.resources),
         "securityContext": pods.container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [*airflow_env.mounts(), *own.mounts, storage.logs_mount()],
+        "volumeMounts": [*airflow_env.mounts(), *airflow_env.database_mounts(cluster), *own.mounts, storage.logs_mount()],
     }
 
 
@@ -129,6 +130,13 @@ def _checksum(cluster: ValidatedCluster, keys: Keys, facts: Component, settings:
     """Changes with any Secret or ConfigMap that this component was started with; without the cluster's key it says nothing."""
     wanted = [reference for reference in references.of_spec(cluster.spec) if reference.field.startswith(("spec.env[", "spec.envFrom["))]
     wanted += [*references.of_environment(settings.env, facts.name), *references.of_env_from(settings.env_from, facts.name)]
+    wanted += [*references.of_database(cluster.spec), *_keys_of(cluster, facts)]
     if facts.reads_dags:
         wanted += dags.started_with(cluster)
-    return keys.checksum([dict(keys.data), cluster.base.host, cluster.referenced_data(wanted)])
+    return keys.checksum([dict(keys.data), cluster.base.endpoint, cluster.referenced_data(wanted)])
+
+
+def _keys_of(cluster: ValidatedCluster, facts: Component) -> list[Reference]:
+    """The user's own keys that a component is started with."""
+    held = {"spec.keys.fernet": True, "spec.keys.jwt": facts.signs_tokens}
+    return [reference for reference in references.of_keys(cluster.spec) if held.get(reference.field, facts.serves_logs)]

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from airflow_operator.api import parse_base
+from airflow_operator.api import AirflowBaseSpec, parse_base
 from airflow_operator.domain import labels
 from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.manifest import Live, Manifest, ObjectKey, dig, key_of
 from airflow_operator.reconcile import base as bases
 from airflow_operator.reconcile import rollout
 from airflow_operator.reconcile.apply import Outlook, Refused, is_prunable, outlook, prove
+from airflow_operator.reconcile.base_external import question
 from airflow_operator.reconcile.cluster import Decided, children_of, decide, prove_opaque
 from airflow_operator.reconcile.fields import Difference, differences
 from airflow_operator.reconcile.in_use import WORKLOADS
@@ -87,17 +88,23 @@ async def preview_base(ctx: Context, rehearsal: Rehearsal, resource: Live) -> Pr
     try:
         spec = parse_base(resource).spec
         children = await bases.children_of(ctx.kube, meta["namespace"], meta["name"])
-        wanted = bases.objects_of(resource, spec, await keep_password(ctx, resource, children), ctx.settings.platform)
+        wanted = await _wanted_of_base(ctx, resource, spec, children)
         await prove(ctx.kube, wanted, bases.owned(children))
     except Refused as error:
         return Preview(refusal=bases.blamed(error, spec, wanted).message)
     except InvalidSpec as error:
         return Preview(refusal=error.message)
     except Waiting as error:
-        return Preview(held=(Condition("PasswordAvailable", "False", error.reason, error.message),))
+        return Preview(held=(bases.waits_for(error),))
     rows = [Row(key_of(item), "create") for item in rehearsal.created]
     rows += [_row(item) for item in await outlook(ctx.kube, wanted, bases.owned(children), owner=resource)]
     return Preview(tuple(rows), tuple(row.key.name for row in rows if row.verdict == "restart"))
+
+
+async def _wanted_of_base(ctx: Context, resource: Live, spec: AirflowBaseSpec, children: Sequence[Live]) -> tuple[Manifest, ...]:
+    if spec.database.external:
+        return (await question(ctx, resource, spec, spec.database.external),)
+    return bases.objects_of(resource, spec, await keep_password(ctx, resource, children), ctx.settings.platform)
 
 
 async def _of_cluster(ctx: Context, cluster: ValidatedCluster, decided: Decided, made_once: Sequence[Manifest]) -> Preview:

@@ -11,6 +11,8 @@ from airflow_operator.api.base import BaseJobs
 from airflow_operator.api.pods import PodDefaults
 from airflow_operator.reconcile import evidence, keys
 from airflow_operator.reconcile.build import jobs
+from airflow_operator.reconcile.build.errand import DEADLINE
+from airflow_operator.reconcile.build.provision import provision
 from tests.unit import factory
 from tests.unit.factory import IMAGE, KEYS
 
@@ -31,7 +33,7 @@ def name(job):
 
 
 ALL = {
-    "provision": jobs.provision(CLUSTER, KEYS),
+    "provision": provision(CLUSTER, KEYS),
     "check": jobs.check(CLUSTER, "1/1"),
     "migrate": jobs.migrate(CLUSTER, "1/1", "uid", '"Empty"'),
     "users": jobs.users(CLUSTER, "1/1", "admin", "v1"),
@@ -41,7 +43,7 @@ ALL = {
 @pytest.mark.parametrize("kind", ALL)
 def test_every_job_ends_and_leaves_its_words(kind):
     pod = ALL[kind]["spec"]["template"]["spec"]
-    assert pod["activeDeadlineSeconds"] == jobs.DEADLINES[kind]
+    assert pod["activeDeadlineSeconds"] == {**jobs.DEADLINES, "provision": DEADLINE}[kind]
     assert pod["restartPolicy"] == "Never"
     assert container(ALL[kind])["terminationMessagePolicy"] == "FallbackToLogsOnError"
     # With a time to live the evidence would go by itself.
@@ -56,7 +58,7 @@ def test_nothing_of_the_tenant_reaches_the_provision_job_but_names_and_a_passwor
         jobs={"resources": {"requests": {"cpu": "99"}}},
         config={"core": {"evil": "evil"}},
     )
-    assert jobs.provision(tenant, KEYS) == ALL["provision"]
+    assert provision(tenant, KEYS) == ALL["provision"]
 
 
 def test_the_provision_job_follows_the_base():
@@ -64,7 +66,7 @@ def test_the_provision_job_follows_the_base():
         '{"labels": {"team": "db"}, "annotations": {"n": "1"}, "nodeSelector": {"a": "1"}, "resources": {"requests": {"cpu": "2"}}}'
     )
     base = replace(CLUSTER.base, spec=CLUSTER.base.spec.model_copy(update={"pods": settings}))
-    made = jobs.provision(replace(CLUSTER, base=base), KEYS)
+    made = provision(replace(CLUSTER, base=base), KEYS)
     template = made["spec"]["template"]
     assert template["metadata"]["labels"]["team"] == "db"
     assert template["metadata"]["annotations"] == {"n": "1"}
@@ -80,7 +82,7 @@ def test_the_image_of_the_provision_job_is_the_bases_alone():
         }
     )
     base = replace(CLUSTER.base, spec=CLUSTER.base.spec.model_copy(update={"jobs": own}))
-    made = jobs.provision(replace(CLUSTER, base=base), KEYS)
+    made = provision(replace(CLUSTER, base=base), KEYS)
     assert (container(made)["image"], container(made)["imagePullPolicy"]) == ("r.example.com/operator:1", "Always")
     assert container(made)["resources"]["limits"] == {"memory": "99Mi"}
     assert made["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "reg"}]
@@ -98,10 +100,10 @@ def test_the_provision_job_reads_passwords_from_files():
 def test_another_server_key_or_database_is_another_provision_job():
     other_server = replace(CLUSTER, base=replace(CLUSTER.base, server="another"))
     other_keys = keys.Keys(keys.generate())
-    made = [jobs.provision(CLUSTER, KEYS), jobs.provision(other_server, KEYS), jobs.provision(CLUSTER, other_keys)]
-    made += [jobs.provision(replace(CLUSTER, name="other"), KEYS), jobs.provision(CLUSTER, KEYS, "Deprovision")]
+    made = [provision(CLUSTER, KEYS), provision(other_server, KEYS), provision(CLUSTER, other_keys)]
+    made += [provision(replace(CLUSTER, name="other"), KEYS), provision(CLUSTER, KEYS, "Deprovision")]
     assert len({name(job) for job in made}) == len(made)
-    assert name(made[0]) == name(jobs.provision(factory.cluster(env=[{"name": "A", "value": "1"}]), KEYS))
+    assert name(made[0]) == name(provision(factory.cluster(env=[{"name": "A", "value": "1"}]), KEYS))
 
 
 def test_a_check_says_what_it_speaks_of():
