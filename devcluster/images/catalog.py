@@ -69,9 +69,10 @@ _POSTGRES = MavenArtifact(
     "postgres.jar",
 )
 _ALL = (
-    _airflow("3.3.2", "2026-09-18", f"{_EXTRAS},git"),
+    _airflow("3.3.2", "2026-09-18", f"{_EXTRAS},git,amazon,google-auth"),
     Image("postgres", "docker.io/library/postgres:17", HERE / "postgres", artifact=_POSTGRES),
     Image("git-sync", "registry.k8s.io/git-sync/git-sync:v4.7.1", HERE / "git_sync"),
+    Image("servers", "localhost/devcluster/servers:1", HERE / "servers", args={"PINNED_TO": "2026-11-20"}),
     Image("git-server", "localhost/devcluster/git-server:1", HERE / "git_server"),
     Image(
         "operator",

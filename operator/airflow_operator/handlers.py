@@ -11,7 +11,7 @@ from typing import Any
 
 import kopf
 
-from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, CHILD_KINDS, GROUP, POD
+from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, ALL_CHILD_KINDS, GROUP, POD
 from airflow_operator.domain.labels import FINALIZER
 from airflow_operator.domain.manifest import Kind
 from airflow_operator.runtime.grants import Grants
@@ -28,7 +28,7 @@ def register(registry: kopf.OperatorRegistry, operator: Operator, login: Login, 
     for kind in RESOURCES:
         _serve(registry, operator, kind)
     if grants is None:
-        for kind in (*CHILD_KINDS, POD):
+        for kind in (*ALL_CHILD_KINDS, POD):
             _watch(registry, operator, kind)
     else:
         _close(registry, grants)
@@ -95,7 +95,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     # A daemon that is told to stop is waited for in memory; otherwise kopf would poll by patching the object.
     settings.background.instant_exit_timeout = 5.0
     settings.process.ultimate_exiting_timeout = 25.0
-    for kind in (*CHILD_KINDS, POD):
+    for kind in (*ALL_CHILD_KINDS, POD):
         settings.watching.label_selectors[_selector(kind)] = labels_of_children(kind)
     return settings
 

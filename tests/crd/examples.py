@@ -107,7 +107,14 @@ _OWNED = [
     *_owned("kubernetes_executor", "worker_container_tag", _SET + "use spec.image"),
     *_owned("kubernetes_executor", "namespace", _SET + "task pods run in the namespace of the AirflowCluster"),
     *_owned("core", "auth_manager", _SET + "use spec.auth"),
+    *_owned("core", "simple_auth_manager_users", _SET + "use spec.auth"),
+    *_owned("fab", "config_file", _SET + "use spec.auth"),
+    *_owned("webserver", "config_file", _SET + "use spec.auth"),
+    *_owned("api", "base_url", _SET + "use spec.externalURL"),
+    *_owned("webserver", "base_url", _SET + "use spec.externalURL"),
     *_owned("logging", "base_log_folder", _SET + "use spec.logs"),
+    *_owned("logging", "remote_base_log_folder", _SET + "use spec.logs"),
+    *_owned("core", "remote_log_conn_id", _SET + "use spec.logs"),
     *_owned("core", "execution_api_server_url", _SET + "components find the API server by its Service"),
     *_owned("api", "port", _SET + "components find the API server by its Service"),
     *_owned("scheduler", "enable_health_check", _SET + "probes and Services rely on it"),
@@ -126,6 +133,108 @@ _OWNED = [
     *_owned("api_auth", "jwt_kid", _SET + "it makes the keys and keeps them in a Secret"),
     *_owned("celery", "broker_url", "belongs to CeleryExecutor, which does not work in this version of the operator"),
     *_owned("celery", "result_backend_cmd", "belongs to CeleryExecutor, which does not work in this version of the operator"),
+]
+
+_URL = "https://airflow.example.com"
+_ACCESS = [
+    Refused("URL without scheme", cluster({"externalURL": "airflow.example.com"}), "spec.externalURL", "must be a URL such as https://"),
+    Refused("URL with a query", cluster({"externalURL": f"{_URL}/?a=b"}), "spec.externalURL", "must be a URL such as https://"),
+    Refused("ingress without URL", cluster({"ingress": {}}), "spec.ingress", "ingress needs externalURL: set it too"),
+    Refused(
+        "ingress host",
+        cluster({"externalURL": _URL, "ingress": {"host": _URL}}),
+        "spec.ingress.host",
+        "must be a host name such as airflow.example.com",
+    ),
+    Refused(
+        "ingress path", cluster({"externalURL": _URL, "ingress": {"path": "a"}}), "spec.ingress.path", "must be a path such as /airflow"
+    ),
+    Refused("gateway without URL", cluster({"gateway": {"parentRefs": [{"name": "a"}]}}), "spec.gateway", "gateway needs externalURL"),
+    Refused(
+        "gateway of nobody",
+        cluster({"externalURL": _URL, "gateway": {"parentRefs": []}}),
+        "spec.gateway.parentRefs",
+        "at least 1",
+        "should have at least 1 items",
+    ),
+    Refused(
+        "ingress annotation of ours",
+        cluster({"externalURL": _URL, "ingress": {"annotations": {"app.kubernetes.io/name": "a"}}}),
+        "spec.ingress.annotations",
+        "keys below airflow-operator.dev/ and app.kubernetes.io/ are set by the operator",
+    ),
+]
+
+_OIDC = {"issuerURL": "https://login.example.com", "clientSecretRef": {"name": "oidc"}}
+
+
+def _auth(id: str, auth: dict[str, Any], field: str, sentence: str, server_sentence: str = "", **spec: Any) -> Refused:
+    return Refused(id, cluster({"auth": auth, **spec}), field, sentence, server_sentence)
+
+
+_AUTH = [
+    _auth("two ways to log in", {"fab": {}, "simple": {}}, "spec.auth", "set exactly one of fab, simple, manager"),
+    _auth(
+        "two API servers with simple auth",
+        {"simple": {}},
+        "spec.apiServer.replicas",
+        "auth.simple is for development and knows one API server alone: set apiServer.replicas to 1, or use auth.fab",
+        apiServer={"replicas": 2},
+    ),
+    _auth(
+        "users and all",
+        {"simple": {"users": [{"name": "a", "role": "op"}], "allAdmins": True}},
+        "spec.auth.simple",
+        "set only one of users",
+    ),
+    _auth("simple auth on Airflow 2", {"simple": {}}, "spec.auth", "auth.simple needs Airflow 3: use auth.fab", version="2.11.2"),
+    _auth("no users", {"simple": {"users": []}}, "spec.auth.simple.users", "at least 1", "should have at least 1 items"),
+    _auth("user name", {"simple": {"users": [{"name": "a:b", "role": "op"}]}}, "spec.auth.simple.users[0].name", "must be letters, digits"),
+    _auth(
+        "role of a user",
+        {"simple": {"users": [{"name": "a", "role": "Admin"}]}},
+        "spec.auth.simple.users[0].role",
+        "must be 'viewer', 'user', 'op' or 'admin'",
+        'supported values: "viewer", "user", "op", "admin"',
+    ),
+    _auth("class of a manager", {"manager": {"className": "Manager"}}, "spec.auth.manager.className", "must be a class with its module"),
+    _auth(
+        "OIDC and a file of one's own",
+        {"fab": {"oidc": _OIDC, "webserverConfigRef": {"secretKeyRef": {"name": "a", "key": "b"}}}},
+        "spec.auth.fab",
+        "set only one of oidc, webserverConfigRef",
+    ),
+    _auth("file from nowhere", {"fab": {"webserverConfigRef": {}}}, "spec.auth.fab.webserverConfigRef", "set exactly one of secretKeyRef"),
+    _auth("issuer", {"fab": {"oidc": {**_OIDC, "issuerURL": "login"}}}, "spec.auth.fab.oidc.issuerURL", "must be a URL such as https://"),
+    _auth("OIDC name", {"fab": {"oidc": {**_OIDC, "name": "My SSO"}}}, "spec.auth.fab.oidc.name", "must be lower-case letters"),
+]
+
+_LOGS = [
+    Refused(
+        "remote and volume", cluster({"logs": {"volume": {"size": "1Gi"}, "remote": {"url": "s3://a"}}}), "spec.logs", "set exactly one of"
+    ),
+    Refused("store of logs", cluster({"logs": {"remote": {"url": "ftp://a"}}}), "spec.logs.remote.url", "must begin with s3://, gs://"),
+    Refused("password in a store's URL", cluster({"logs": {"remote": {"url": "s3://a:b@c"}}}), "spec.logs.remote.url", "hold no password"),
+    Refused(
+        "connection without a name",
+        cluster({"logs": {"remote": {"url": "s3://a", "connectionSecretRef": {"name": "a", "key": "b"}}}}),
+        "spec.logs.remote.connectionSecretRef",
+        "connectionSecretRef needs connectionId: set it too",
+    ),
+    Refused(
+        "retention of remote logs",
+        cluster({"logs": {"remote": {"url": "s3://a"}, "retention": "720h"}}),
+        "spec.logs.retention",
+        "retention cleans a volume: for remote logs set a lifecycle rule in their store",
+    ),
+    Refused(
+        "retention in days",
+        cluster({"logs": {"volume": {"size": "1Gi"}, "retention": "30d"}}),
+        "spec.logs.retention",
+        "must be a duration from 1h to 87600h (ten years); days are hours",
+    ),
+    Refused("no certificates", cluster({"trustedCA": {}}), "spec.trustedCA", "set exactly one of secretKeyRef, configMapKeyRef"),
+    Refused("no local settings", cluster({"localSettingsRef": {}}), "spec.localSettingsRef", "set exactly one of secretKeyRef"),
 ]
 
 _CLUSTERS = [
@@ -257,8 +366,8 @@ _CLUSTERS = [
     Refused("period in days", cluster(git(period="1d")), "spec.dags[0].git.period", "must be a duration from 1s to 24h"),
     Refused("period too short", cluster(git(period="999ms")), "spec.dags[0].git.period", "must be a duration from 1s to 24h"),
     Refused("period too long", cluster(git(period="24h1s")), "spec.dags[0].git.period", "must be a duration from 1s to 24h"),
-    Refused("no auth", cluster({"auth": {}}), "spec.auth", "set fab"),
-    Refused("logs to nowhere", cluster({"logs": {}}), "spec.logs", "set volume"),
+    Refused("no auth", cluster({"auth": {}}), "spec.auth", "set exactly one of fab, simple, manager"),
+    Refused("logs to nowhere", cluster({"logs": {}}), "spec.logs", "set exactly one of volume, remote"),
     Refused("log volume of nothing", cluster({"logs": {"volume": {}}}), "spec.logs.volume", "set exactly one of size, claimName"),
     Refused(
         "log volume twice",
@@ -466,7 +575,7 @@ _OWN = [
     ),
 ]
 
-REFUSED = [*_OWN, *_CLUSTERS, *_BASES, *_OWNED]
+REFUSED = [*_OWN, *_CLUSTERS, *_ACCESS, *_AUTH, *_LOGS, *_BASES, *_OWNED]
 
 
 @dataclass(frozen=True)

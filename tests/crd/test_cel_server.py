@@ -73,7 +73,7 @@ def test_defaults_are_filled_in_to_the_last_leaf(server: Server) -> None:
     spec = server.get("afc", "defaults")["spec"]
     _delete(server, document)
     assert spec["scheduler"] == {"replicas": 1}
-    assert spec["auth"] == {"fab": {"admin": {"enabled": True}}}
+    assert "auth" not in spec
     assert spec["executors"] == ["LocalExecutor"]
     assert spec["dags"] == [
         {"name": "dags-folder", "git": {"repo": "https://git.example.com/etl.git", "ref": "HEAD", "period": "60s", "delivery": "Sidecar"}}

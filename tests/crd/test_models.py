@@ -40,7 +40,11 @@ def test_both_sides_of_a_change_are_fine_in_themselves() -> None:
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(InvalidSpec) as refused:
         parse_cluster(cluster({"version": "1", "logs": {}, "auth": {}}))
-    assert refused.value.message == "spec.version: must be '2.11.2' or '3.3.2'; spec.auth: set fab; spec.logs: set volume"
+    assert refused.value.message.split("; ") == [
+        "spec.version: must be '2.11.2' or '3.3.2'",
+        "spec.auth: set exactly one of fab, simple, manager",
+        "spec.logs: set exactly one of volume, remote",
+    ]
 
 
 def test_a_long_list_of_mistakes_is_cut() -> None:

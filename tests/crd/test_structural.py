@@ -193,7 +193,7 @@ def test_no_default_inside_an_atomic_list(resource: CustomResource) -> None:
 def test_parents_of_defaults_have_defaults(resource: CustomResource) -> None:
     """The API server fills in defaults only below an object that is there."""
     fields = dict(_all_fields(resource))
-    for path in ("spec.scheduler.replicas", "spec.auth", "spec.image.pullPolicy", "spec.gitSync.image.pullPolicy"):
+    for path in ("spec.scheduler.replicas", "spec.image.pullPolicy", "spec.gitSync.image.pullPolicy"):
         parent = path.rpartition(".")[0]
         if path in fields:
             assert "default" in fields[path]

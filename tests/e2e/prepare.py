@@ -18,7 +18,7 @@ from tests.e2e.kubectl import Kubectl, KubectlError
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".build"
-NEEDED = ("airflow-3.3.2", "airflow-2.11.2", "postgres", "git-sync", "git-server", "operator")
+NEEDED = ("airflow-3.3.2", "airflow-2.11.2", "postgres", "git-sync", "git-server", "servers", "operator")
 KINDS = ("airflowbases", "airflowclusters")
 OPERATOR_NAMESPACE = "airflow-operator"
 OPERATOR = "airflow-operator"

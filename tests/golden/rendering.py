@@ -71,7 +71,8 @@ def pod_templates(manifests: list[Manifest]) -> Mapping[str, Manifest]:
     found: dict[str, Manifest] = {}
     for manifest in manifests:
         name = f"{manifest['kind']} {manifest['metadata']['name']}"
-        if template := manifest.get("spec", {}).get("template"):
+        spec = manifest.get("spec", {})
+        if template := spec.get("jobTemplate", {}).get("spec", spec).get("template"):
             found[name] = template
         elif manifest["kind"] == "ConfigMap" and "pod_template.yaml" in manifest["data"]:
             for file, made in manifest["data"].items():

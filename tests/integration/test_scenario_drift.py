@@ -12,8 +12,11 @@ from airflow_operator.domain.kinds import (
     AIRFLOW_CLUSTER,
     CHILD_KINDS,
     CONFIG_MAP,
+    CRON_JOB,
     DEPLOYMENT,
+    INGRESS,
     JOB,
+    NETWORK_POLICY,
     PERSISTENT_VOLUME_CLAIM,
     ROLE_BINDING,
     SECRET,
@@ -26,7 +29,13 @@ from tests.integration.scenario import CLUSTER, Stage, base, cluster
 
 pytestmark = pytest.mark.integration
 
-LOGS = {"volume": {"size": "1Gi"}}
+EVERYTHING: dict[str, Any] = {
+    "logs": {"volume": {"size": "1Gi"}, "retention": "720h"},
+    "externalURL": "https://airflow.example.com",
+    "networkPolicy": {},
+    "ingress": {"annotations": {"example.com/a": "b"}, "tls": {}},
+}
+"""What a cluster asks for so that it has a child of each kind."""
 
 VICTIMS: tuple[tuple[Kind, str], ...] = (
     (SERVICE_ACCOUNT, f"{CLUSTER}-scheduler"),
@@ -35,6 +44,9 @@ VICTIMS: tuple[tuple[Kind, str], ...] = (
     (CONFIG_MAP, f"{CLUSTER}-config-"),
     (PERSISTENT_VOLUME_CLAIM, f"{CLUSTER}-logs"),
     (SERVICE, f"{CLUSTER}-api-server"),
+    (INGRESS, f"{CLUSTER}-api-server"),
+    (CRON_JOB, f"{CLUSTER}-log-retention"),
+    (NETWORK_POLICY, f"{CLUSTER}-default"),
     (JOB, f"{CLUSTER}-users-"),
     (STATEFUL_SET, f"{CLUSTER}-triggerer"),
     (DEPLOYMENT, f"{CLUSTER}-scheduler"),
@@ -84,7 +96,7 @@ async def settled(stage: Stage) -> None:
 
 async def test_deleted_children_come_back(stage: Stage) -> None:
     async with stage.operator():
-        await stage.up(cluster(logs=LOGS))
+        await stage.up(cluster(**EVERYTHING))
         await settled(stage)
         before = await everything(stage)
         old = {(kind, beginning): (await victim(stage, kind, beginning))["metadata"] for kind, beginning in VICTIMS}
@@ -101,6 +113,9 @@ EDITS: tuple[tuple[Kind, str, dict[str, Any]], ...] = (
     (ROLE_BINDING, f"{CLUSTER}-scheduler", {"subjects": [{"kind": "ServiceAccount", "name": "intruder", "namespace": "default"}]}),
     (SECRET, f"{CLUSTER}-connection", {"data": {"connection": "bm93aGVyZQ=="}}),
     (SERVICE, f"{CLUSTER}-api-server", {"spec": {"selector": {"app": "other"}}}),
+    (INGRESS, f"{CLUSTER}-api-server", {"spec": {"tls": None}}),
+    (NETWORK_POLICY, f"{CLUSTER}-default", {"spec": {"podSelector": {"matchLabels": {"a": "b"}}}}),
+    (CRON_JOB, f"{CLUSTER}-log-retention", {"spec": {"suspend": True, "schedule": "0 0 1 1 *"}}),
     (PERSISTENT_VOLUME_CLAIM, f"{CLUSTER}-logs", {"metadata": {"annotations": {"argocd.argoproj.io/sync-options": None}}}),
     (STATEFUL_SET, f"{CLUSTER}-triggerer", {"spec": {"replicas": 0}}),
     (DEPLOYMENT, f"{CLUSTER}-scheduler", {"spec": {"replicas": 4, "template": {"spec": {"serviceAccountName": "default"}}}}),
@@ -110,7 +125,7 @@ EDITS: tuple[tuple[Kind, str, dict[str, Any]], ...] = (
 
 async def test_edited_children_are_put_right(stage: Stage) -> None:
     async with stage.operator():
-        await stage.up(cluster(logs=LOGS))
+        await stage.up(cluster(**EVERYTHING))
         await settled(stage)
         before = await everything(stage)
         for kind, name, change in EDITS:
@@ -126,7 +141,7 @@ async def test_edited_children_are_put_right(stage: Stage) -> None:
 
 async def test_lost_labels_are_put_back(stage: Stage) -> None:
     async with stage.operator():
-        await stage.up(cluster(logs=LOGS))
+        await stage.up(cluster(**EVERYTHING))
         await settled(stage)
         before = await everything(stage)
         keys = await stage.must_get(SECRET, f"{CLUSTER}-keys")
@@ -181,7 +196,7 @@ async def test_what_kubectl_rollout_restart_asks_for_stays(stage: Stage) -> None
 
 async def test_what_is_no_longer_wanted_goes(stage: Stage) -> None:
     async with stage.operator():
-        await stage.up(cluster(auth={"fab": {"admin": {"enabled": True}}}, logs=LOGS))
+        await stage.up(cluster(auth={"fab": {"admin": {"enabled": True}}}, logs=EVERYTHING["logs"]))
         await settled(stage)
         users = await stage.child(JOB, f"{CLUSTER}-users-")
         await stage.edit_spec(auth={"fab": {"admin": {"enabled": False}}}, logs=None)

@@ -221,6 +221,52 @@ LOG_VOLUME = st.one_of(
     st.fixed_dictionaries({"size": st.just("1Gi")}, optional={"storageClassName": st.just("shared")}),
     st.fixed_dictionaries({"claimName": WORD}),
 )
+DATA_REFERENCE = st.fixed_dictionaries({"name": WORD, "key": st.sampled_from(["a", "password"])})
+FILE = st.one_of(st.fixed_dictionaries({"secretKeyRef": DATA_REFERENCE}), st.fixed_dictionaries({"configMapKeyRef": DATA_REFERENCE}))
+REMOTE_LOGS = st.fixed_dictionaries(
+    {"url": st.sampled_from(["s3://bucket/logs", "gs://bucket", "cloudwatch://arn:aws:logs:eu-west-1:1:log-group:a"])},
+    optional={"connectionId": st.just("aws_logs")},
+).flatmap(lambda it: st.sampled_from([it, {**it, "connectionId": "logs", "connectionSecretRef": {"name": "logs", "key": "uri"}}]))
+LOGS = st.one_of(
+    st.fixed_dictionaries({"volume": LOG_VOLUME}, optional={"retention": st.sampled_from(["1h", "720h"])}),
+    st.fixed_dictionaries({"remote": REMOTE_LOGS}),
+)
+ROLE = st.sampled_from(["Admin", "Viewer", "Data Team"])
+OIDC = st.fixed_dictionaries(
+    {"issuerURL": st.just("https://login.example.com/realms/a"), "clientSecretRef": st.fixed_dictionaries({"name": WORD})},
+    optional={
+        "name": st.just("sso"),
+        "scopes": st.just(["openid", "groups"]),
+        "usernameClaim": st.just("email"),
+        "rolesClaim": st.just("realm_access.roles"),
+        "roleMapping": st.dictionaries(PLAIN, ROLE, max_size=2),
+        "defaultRole": ROLE,
+    },
+)
+SIMPLE_USERS = st.lists(
+    st.fixed_dictionaries({"name": st.sampled_from(["ann", "bob.b", "c-1"]), "role": st.sampled_from(["viewer", "user", "op", "admin"])}),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda user: user["name"],
+)
+SIMPLE = st.one_of(optional(users=SIMPLE_USERS), optional(allAdmins=st.booleans()))
+URL = st.sampled_from(["https://airflow.example.com", "http://10.0.0.1:8080/", "https://example.com/team-a/airflow"])
+INGRESS = optional(
+    className=st.just("nginx"),
+    host=st.just("inner.example.com"),
+    path=st.sampled_from(["/", "/inner"]),
+    annotations=st.dictionaries(LABEL_KEY, PLAIN, max_size=2),
+    tls=optional(secretName=WORD),
+)
+GATEWAY = st.fixed_dictionaries(
+    {
+        "parentRefs": st.lists(
+            st.fixed_dictionaries({"name": WORD}, optional={"namespace": WORD, "sectionName": WORD}), min_size=1, max_size=2
+        )
+    },
+    optional={"hostnames": st.just(["*.example.com"])},
+)
+NETWORK_POLICY = optional(enabled=st.booleans(), apiServerFrom=st.lists(st.just({"ipBlock": {"cidr": "10.0.0.0/8"}}), max_size=1))
 ADMIN = optional(enabled=st.booleans(), secretRef=st.fixed_dictionaries({"name": WORD}))
 
 
@@ -239,9 +285,17 @@ def _with_keys_of(spec: Json) -> Json:
     return {**spec, "keys": {name: key for name, key in own.items() if key}}
 
 
+def _accessible(spec: Json) -> Json:
+    """An Ingress needs a URL; simple users need Airflow 3 and one API server."""
+    made = spec if "externalURL" in spec else {key: value for key, value in spec.items() if key not in ("ingress", "gateway")}
+    if "simple" not in made.get("auth", {}):
+        return made
+    return {key: value for key, value in made.items() if key != "apiServer"} | ({"auth": {"fab": {}}} if made["version"] < "3" else {})
+
+
 def _fitting(spec: Json) -> Json:
     """Settings of task pods are refused where no executor makes any, bundles on Airflow 2."""
-    spec = _with_keys_of(spec)
+    spec = _accessible(_with_keys_of(spec))
     made = spec if "KubernetesExecutor" in spec["executors"] else {key: value for key, value in spec.items() if key != "taskPods"}
     if not spec["version"].startswith("2.") or "dags" not in spec:
         return made
@@ -268,8 +322,18 @@ CLUSTER_SPEC = st.fixed_dictionaries(
         "taskPods": settings(templates=TEMPLATES, serviceAccount=ACCOUNT, permissions=PERMISSIONS, env=ENV, envFrom=ENV_FROM).flatmap(
             lambda spec: POD_TEMPLATE.map(lambda patch: {**spec, "podTemplate": patch})
         ),
-        "auth": st.fixed_dictionaries({"fab": optional(admin=ADMIN)}),
-        "logs": st.fixed_dictionaries({"volume": LOG_VOLUME}),
+        "auth": st.one_of(
+            st.fixed_dictionaries({"fab": st.one_of(optional(admin=ADMIN, oidc=OIDC), optional(webserverConfigRef=FILE))}),
+            st.fixed_dictionaries({"manager": st.just({"className": "a.b.Manager"})}),
+            st.fixed_dictionaries({"simple": SIMPLE}),
+        ),
+        "logs": LOGS,
+        "externalURL": URL,
+        "ingress": INGRESS,
+        "gateway": GATEWAY,
+        "networkPolicy": NETWORK_POLICY,
+        "trustedCA": FILE,
+        "localSettingsRef": FILE,
         "pods": settings(),
         "gitSync": optional(image=IMAGE, resources=RESOURCES, securityContext=st.just({"readOnlyRootFilesystem": True})),
         "jobs": settings(serviceAccount=ACCOUNT),

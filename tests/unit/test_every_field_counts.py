@@ -31,11 +31,21 @@ START: Mapping[str, Any] = {
 """What a leaf is added to."""
 
 VALUES: Mapping[str, tuple[Any, ...]] = {
+    "AirflowCluster.auth.manager.className": ("a.b.C", "a.b.D"),
+    "AirflowCluster.gateway.hostnames": (["a.example"], ["b.example"]),
+    "AirflowCluster.ingress.host": ("a.example", "b.example"),
+    "AirflowCluster.logs.remote.url": ("s3://a", "gs://b"),
+    "AirflowCluster.logs.retention": ("1h", "720h"),
+    "AirflowCluster.networkPolicy.apiServerFrom": ([{"ipBlock": {"cidr": "10.0.0.0/8"}}], [{"ipBlock": {"cidr": "10.0.0.0/9"}}]),
     "AirflowCluster.config": ({"core": {"parallelism": 1}}, {"core": {"parallelism": 2}}),
 }
 """Values of a leaf where the schema does not tell any."""
 
 BESIDE: Mapping[str, Mapping[str, Any]] = {
+    "logs.retention": {"volume": {"size": "1Gi"}},
+    "logs.remote.connectionId": {"url": "s3://a"},
+    "remote.connectionSecretRef.name": {"key": "a"},
+    "remote.connectionSecretRef.key": {"name": "a"},
     "logs.volume.storageClassName": {"size": "1Gi"},
     "envFrom[].prefix": {"configMapRef": {"name": "a"}},
     "git.knownHosts": {"repo": "ssh://git@git.example/a.git", "credentialsSecretRef": {"name": "a"}},
@@ -43,6 +53,10 @@ BESIDE: Mapping[str, Mapping[str, Any]] = {
 """What has to stand in the same object for a leaf to be valid or to matter, by the end of its path."""
 
 AROUND: Mapping[str, Mapping[str, Any]] = {
+    "AirflowCluster.auth.fab.oidc": {"auth": {"fab": {"oidc": {"issuerURL": "https://a.example", "clientSecretRef": {"name": "a"}}}}},
+    "AirflowCluster.ingress": {"externalURL": "https://a.example"},
+    "AirflowCluster.gateway": {"externalURL": "https://a.example"},
+    "AirflowCluster.logs.remote.connectionSecretRef": {"logs": {"remote": {"url": "s3://a", "connectionId": "a"}}},
     "AirflowCluster.dags[].volume": {"dags": [{"volume": {"claimName": "a"}}]},
     "AirflowCluster.dags[].image": {"dags": [{"image": {"path": "/c"}}]},
     "AirflowBase.database.external": {"database": {"postgres": None, "external": {"host": "a", "adminSecretRef": {"name": "a"}}}},

@@ -9,7 +9,7 @@ import kopf
 import pytest
 
 from airflow_operator import handlers
-from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, CHILD_KINDS, POD
+from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, ALL_CHILD_KINDS, POD
 from airflow_operator.domain.labels import FINALIZER
 from airflow_operator.domain.manifest import Kind
 from airflow_operator.runtime.grants import Grants
@@ -28,7 +28,7 @@ def key(kind: Kind) -> tuple[str, str, str]:
 
 def test_children_are_selected_by_the_server(settings: kopf.OperatorSettings) -> None:
     selectors = settings.watching.label_selectors
-    for kind in CHILD_KINDS:
+    for kind in ALL_CHILD_KINDS:
         assert selectors[key(kind)] == "app.kubernetes.io/managed-by=airflow-operator"
     assert selectors[key(POD)] == "app.kubernetes.io/managed-by=airflow-operator,app.kubernetes.io/component!=task"
     assert key(AIRFLOW_CLUSTER) not in selectors
@@ -64,7 +64,7 @@ def test_no_handler_that_would_copy_the_spec_into_an_annotation() -> None:
     registry = Registry()
     handlers.register(registry, cast("Operator", None), login)
     found = {name: len(list(part.get_all_handlers())) for name, part in registry.kinds.items()}
-    assert found == {"changing": 0, "indexing": 0, "spawning": 2, "watching": 2 + len(CHILD_KINDS) + 1}
+    assert found == {"changing": 0, "indexing": 0, "spawning": 2, "watching": 2 + len(ALL_CHILD_KINDS) + 1}
     for handler in registry.kinds["spawning"].get_all_handlers():
         assert handler.cancellation_timeout is None
 

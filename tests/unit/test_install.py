@@ -13,7 +13,7 @@ import yaml
 from airflow_operator import installgen
 from airflow_operator.api.pods import Permission
 from airflow_operator.domain import permissions
-from airflow_operator.domain.kinds import CHILD_KINDS, POD
+from airflow_operator.domain.kinds import ALL_CHILD_KINDS, POD
 from airflow_operator.generated import stale
 from airflow_operator.settings import RELEASED_IMAGE, variable
 
@@ -163,7 +163,7 @@ def test_namespace_of_the_operator_enforces_restricted() -> None:
 
 
 def test_operator_may_do_what_it_does_with_every_child() -> None:
-    for kind in CHILD_KINDS:
+    for kind in ALL_CHILD_KINDS:
         (rule,) = [rule for rule in permissions.OPERATOR if kind.plural in rule.resources and rule.group == permissions.group_of(kind)]
         assert set(rule.verbs) == {"get", "list", "watch", "create", "patch", "delete"}
     (rule,) = [rule for rule in permissions.OPERATOR if POD.plural in rule.resources]

@@ -71,6 +71,12 @@ class Release:
     defaults: Options
     """The operator's own defaults of airflow.cfg, each with its reason."""
     auth_manager_fab: str = f"{FAB}.fab_auth_manager.FabAuthManager"
+    webserver_config: Option = ("fab", "config_file")
+    """Where the login pages read webserver_config.py."""
+    proxy_fix: Option = ("fab", "enable_proxy_fix")
+    """Whether the login pages believe the headers of a proxy."""
+    proxy_flag: str = "--proxy-headers"
+    """Makes the API server itself believe them; from whom, FORWARDED_ALLOW_IPS says. Empty where its pages are all that there is."""
     dag_bundle_class: str = ""
     """Class of a DAG bundle that is a directory; empty where Airflow knows one DAGs folder only."""
     task_sdk: bool = True

@@ -64,6 +64,9 @@ AIRFLOW_2_11 = Release(
     ),
     health_path=_HEALTH,
     base_url=("webserver", "base_url"),
+    webserver_config=("webserver", "config_file"),
+    proxy_fix=("webserver", "enable_proxy_fix"),
+    proxy_flag="",
     secret_key=("webserver", "secret_key"),
     # A file that changed is parsed again at once (`file_parsing_sort_mode = modified_time`); new ones are listed at this interval.
     refresh=("scheduler", "dag_dir_list_interval"),

@@ -87,6 +87,17 @@ def at_most_one(*names: str) -> Cel:
     return Cel(rule=f"{count} <= 1", message=message, check=lambda it: sum(it.has(name) for name in names) <= 1)
 
 
+def needs(name: str, other: str) -> Cel:
+    """Rule of an object: where the one optional field is set, the other is too. Names are those of the YAML."""
+    return Cel(
+        rule=f"!has(self.{name}) || has(self.{other})",
+        message=f"{name} needs {other}: set it too",
+        check=lambda it: not it.has(name) or it.has(other),
+        field_path=f".{name}",
+        reason="FieldValueRequired",
+    )
+
+
 def matches(pattern: str, message: str) -> Cel:
     """Rule of a string: it matches an RE2 pattern (anchor it), told by a sentence instead of by the pattern."""
     compiled = re.compile(pattern)

@@ -1,4 +1,4 @@
-"""Certificate authorities that a user brings."""
+"""Files that a user brings in a Secret or ConfigMap, certificates of authorities above all."""
 
 from __future__ import annotations
 
@@ -15,10 +15,18 @@ class DataReference(Model):
     key: DataKey = Field(description="Key within its data.")
 
 
-class CertificateAuthority(Model):
-    """Certificates in PEM form of those who may sign a server's certificate: from exactly one place."""
+class FromData(Model):
+    """A file from exactly one place."""
 
     secret_key_ref: DataReference | None = Field(default=None, description="A key of a Secret.")
     config_map_key_ref: DataReference | None = Field(default=None, description="A key of a ConfigMap.")
 
     rules = (exactly_one("secretKeyRef", "configMapKeyRef"),)
+
+
+class CertificateAuthority(FromData):
+    """Certificates in PEM form of those who may sign a server's certificate: from exactly one place."""
+
+
+class FileReference(FromData):
+    """A file from exactly one place."""

@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from airflow_operator.api.access import Gateway, Ingress, NetworkPolicy, WebUrl
 from airflow_operator.api.allowed import NamespaceName
 from airflow_operator.api.auth import Auth, FabAuth
-from airflow_operator.api.cel import Cel
+from airflow_operator.api.cel import Cel, needs
+from airflow_operator.api.certificates import CertificateAuthority, FileReference
 from airflow_operator.api.common import NAME, Atomic, DeletionPolicy, Image, Metadata, Model, ObjectName, Opaque, Resources
 from airflow_operator.api.config_rules import ConfigRules
 from airflow_operator.api.dags import DagSources
@@ -107,6 +109,18 @@ _AIRFLOW_3_KEYS = Cel(
     check=lambda it: it.keys is None or not it.version.startswith("2.") or (it.keys.api_secret is None and it.keys.jwt is None),
     field_path=".keys",
 )
+_ONE_API_SERVER = Cel(
+    rule="!has(self.auth) || !has(self.auth.simple) || self.apiServer.replicas <= 1",
+    message="auth.simple is for development and knows one API server alone: set apiServer.replicas to 1, or use auth.fab",
+    check=lambda spec: spec.auth.simple is None or spec.api_server.replicas <= 1,
+    field_path=".apiServer.replicas",
+)
+_SIMPLE = Cel(
+    rule="!has(self.auth) || !has(self.auth.simple) || !self.version.startsWith('2.')",
+    message="auth.simple needs Airflow 3: use auth.fab",
+    check=lambda spec: spec.auth.simple is None or not spec.version.startswith("2."),
+    field_path=".auth",
+)
 
 
 class AirflowClusterSpec(Model):
@@ -143,12 +157,40 @@ class AirflowClusterSpec(Model):
     api_server: ApiServer = Field(default=ApiServer(), description="The API server, with the user interface.")
     triggerer: Triggerer = Field(default=Triggerer(), description="The triggerer.")
     task_pods: TaskPods = Field(default_factory=TaskPods, description="The pods of tasks.")
-    auth: Auth = Field(default=Auth(fab=FabAuth()), description="How users log in.")
+    auth: Auth = Field(
+        # Not in the schema: a default that the API server has written would stand beside what an apply adds later.
+        default_factory=lambda: Auth(fab=FabAuth()),
+        description="How users log in. Absent: users and roles in Airflow's own database.",
+    )
     logs: Logs | None = Field(default=None, description="Where task logs are kept. Absent: the log of a task is gone with its pod.")
     service_account: ServiceAccount | None = Field(
         default=None,
         description="ServiceAccount of every pod. Absent: each component has a generated one, called NAME-scheduler, NAME-api-server, "
         "NAME-dag-processor, NAME-triggerer, NAME-task, NAME-jobs.",
+    )
+    external_url: WebUrl | None = Field(
+        default=None,
+        alias="externalURL",
+        description="URL by which people reach Airflow, such as https://airflow.example.com or https://example.com/airflow. "
+        "Airflow answers below its path, makes links with it, and believes the headers of the proxy before it.",
+    )
+    ingress: Ingress | None = Field(default=None, description="An Ingress that leads to the API server.")
+    gateway: Gateway | None = Field(
+        default=None, description="An HTTPRoute of the Gateway API that leads to the API server; its CRDs must be installed."
+    )
+    network_policy: NetworkPolicy | None = Field(
+        default=None, description="NetworkPolicies that let in what Airflow needs and nothing else; {} is enough. Absent: none."
+    )
+    trusted_ca: CertificateAuthority | None = Field(
+        default=None,
+        alias="trustedCA",
+        description="Certificates in PEM form that every Airflow container and git-sync trust, in place of the public ones: "
+        "put those that are needed into the same file. A change restarts the components.",
+    )
+    local_settings_ref: FileReference | None = Field(
+        default=None,
+        description="An airflow_local_settings.py of your own (cluster policies, pod_mutation_hook, ...) for every Airflow container. "
+        "A change restarts the components.",
     )
     pods: PodSettings = Field(
         default_factory=PodSettings,
@@ -163,7 +205,16 @@ class AirflowClusterSpec(Model):
     )
     paused: bool = Field(default=False, description="true: the operator writes nothing but status. Airflow itself goes on.")
 
-    rules = (_TASK_PODS, _BUNDLES, _AIRFLOW_2_KEYS, _AIRFLOW_3_KEYS)
+    rules = (
+        _TASK_PODS,
+        _BUNDLES,
+        _AIRFLOW_2_KEYS,
+        _AIRFLOW_3_KEYS,
+        needs("ingress", "externalURL"),
+        needs("gateway", "externalURL"),
+        _ONE_API_SERVER,
+        _SIMPLE,
+    )
 
 
 class AirflowCluster(Model):

@@ -67,8 +67,21 @@ OWNED: tuple[Owned, ...] = (
     Owned(_SET + "use spec.dagProcessor", {"scheduler": ("standalone_dag_processor",)}),
     Owned(_SET + "use spec.taskPods.podTemplate", dict.fromkeys(_KUBERNETES, ("pod_template_file",))),
     Owned(_SET + "use spec.image", dict.fromkeys(_KUBERNETES, ("worker_container_repository", "worker_container_tag"))),
-    Owned(_SET + "use spec.auth", {"core": ("auth_manager",)}),
-    Owned(_SET + "use spec.logs", {"logging": ("base_log_folder",), "core": ("base_log_folder",)}),
+    Owned(
+        _SET + "use spec.auth",
+        {
+            "core": (
+                "auth_manager",
+                "simple_auth_manager_users",
+                "simple_auth_manager_all_admins",
+                "simple_auth_manager_passwords_file",
+            ),
+            "fab": ("config_file",),
+            "webserver": ("config_file",),
+        },
+    ),
+    Owned(_SET + "use spec.externalURL", dict.fromkeys(("api", "webserver"), ("base_url",))),
+    Owned(_SET + "use spec.logs", dict.fromkeys(("logging", "core"), ("base_log_folder", "remote_base_log_folder", "remote_log_conn_id"))),
     Owned(
         _SET + "task pods run in the namespace of the AirflowCluster",
         dict.fromkeys(_KUBERNETES, ("namespace", "multi_namespace_mode", "multi_namespace_mode_namespace_list")),

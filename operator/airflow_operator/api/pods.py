@@ -25,7 +25,7 @@ from airflow_operator.api.environment import EnvFrom, EnvList
 OWN_KEYS = ("airflow-operator.dev/", "app.kubernetes.io/")
 """Beginnings of the labels and annotations that are the operator's."""
 
-_KEEP_OURS = Cel(
+KEEP_OURS = Cel(
     rule="self.all(key, !key.startsWith('airflow-operator.dev/') && !key.startsWith('app.kubernetes.io/'))",
     message="keys below airflow-operator.dev/ and app.kubernetes.io/ are set by the operator: use other keys",
     check=lambda value: not any(key.startswith(OWN_KEYS) for key in value),
@@ -43,10 +43,10 @@ _MOUNTS = Annotated[
 class PodDefaults(Model):
     """Settings of pods."""
 
-    labels: Annotated[Mapping[str, LabelValue], Field(max_length=64), _KEEP_OURS] = Field(
+    labels: Annotated[Mapping[str, LabelValue], Field(max_length=64), KEEP_OURS] = Field(
         default_factory=dict, description="Labels added to the pods."
     )
-    annotations: Annotated[Mapping[str, AnnotationValue], Field(max_length=64), _KEEP_OURS] = Field(
+    annotations: Annotated[Mapping[str, AnnotationValue], Field(max_length=64), KEEP_OURS] = Field(
         default_factory=dict, description="Annotations added to the pods."
     )
     node_selector: _NODE_SELECTOR = Field(default_factory=dict, description="Labels that a node must have.")
@@ -107,7 +107,7 @@ class ServiceAccount(Model):
     name: ObjectName | None = Field(
         default=None, description="An existing ServiceAccount in the same namespace, instead of a generated one."
     )
-    annotations: Annotated[Mapping[str, AnnotationValue], Field(max_length=64), _KEEP_OURS] | None = Field(
+    annotations: Annotated[Mapping[str, AnnotationValue], Field(max_length=64), KEEP_OURS] | None = Field(
         default=None, description="Annotations of the generated ServiceAccount, such as eks.amazonaws.com/role-arn."
     )
 

@@ -46,6 +46,9 @@ class AuthStatus(Model):
     """Logging in."""
 
     admin_secret_ref: ObjectReference | None = Field(default=None, description="Secret with username and password of the administrator.")
+    users_secret_ref: ObjectReference | None = Field(
+        default=None, description="Secret with the passwords of auth.simple, each under the name of its user."
+    )
 
 
 class SchedulerScale(Model):

@@ -19,8 +19,12 @@ CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
 SERVICE = Kind("v1", "Service", "services")
 PERSISTENT_VOLUME_CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 JOB = Kind("batch/v1", "Job", "jobs")
+CRON_JOB = Kind("batch/v1", "CronJob", "cronjobs")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
+INGRESS = Kind("networking.k8s.io/v1", "Ingress", "ingresses")
+NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
+HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 POD = Kind("v1", "Pod", "pods")
 EVENT = Kind("v1", "Event", "events")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
@@ -32,13 +36,21 @@ CHILD_KINDS: tuple[Kind, ...] = (
     CONFIG_MAP,
     PERSISTENT_VOLUME_CLAIM,
     SERVICE,
+    NETWORK_POLICY,
+    INGRESS,
+    CRON_JOB,
     JOB,
     STATEFUL_SET,
     DEPLOYMENT,
 )
 """The kinds of children, in the order in which they are applied: what a pod mounts comes before the pod."""
 
-_ALL = (*CHILD_KINDS, AIRFLOW_CLUSTER, AIRFLOW_BASE, NAMESPACE, POD, EVENT, LEASE)
+OPTIONAL_KINDS: tuple[Kind, ...] = (HTTP_ROUTE,)
+"""Kinds of children that a Kubernetes cluster may not know; applied last."""
+
+ALL_CHILD_KINDS = (*CHILD_KINDS, *OPTIONAL_KINDS)
+
+_ALL = (*ALL_CHILD_KINDS, AIRFLOW_CLUSTER, AIRFLOW_BASE, NAMESPACE, POD, EVENT, LEASE)
 _BY_NAME = {(kind.api_version, kind.kind): kind for kind in _ALL}
 
 

@@ -55,6 +55,11 @@ def admin(cluster: str) -> str:
     return child(cluster, "admin")
 
 
+def users(cluster: str) -> str:
+    """Secret with the passwords of the simple auth manager's users."""
+    return child(cluster, "users")
+
+
 def logs(cluster: str) -> str:
     """PersistentVolumeClaim of the task logs."""
     return child(cluster, "logs")

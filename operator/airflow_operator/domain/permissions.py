@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, CHILD_KINDS, EVENT, GROUP, NAMESPACE, POD
+from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, ALL_CHILD_KINDS, EVENT, GROUP, NAMESPACE, POD
 from airflow_operator.domain.manifest import Kind, Manifest
 
 EXECUTOR_ROLE = "airflow-operator-executor"
@@ -55,7 +55,7 @@ def group_of(kind: Kind) -> str:
 
 def _children() -> tuple[Rule, ...]:
     by_group: dict[str, list[str]] = {}
-    for kind in CHILD_KINDS:
+    for kind in ALL_CHILD_KINDS:
         by_group.setdefault(group_of(kind), []).append(kind.plural)
     return tuple(Rule(group, tuple(plurals), (*READ, "create", "patch", "delete")) for group, plurals in by_group.items())
 

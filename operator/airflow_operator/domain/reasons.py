@@ -30,6 +30,8 @@ WELL: Mapping[str, Advice] = {
     "Synced": Advice("git-sync has the commits that `status.dags` names."),
     "Valid": Advice("The spec can be carried out."),
     "UpToDate": Advice("The database has the schema of the image."),
+    "Accepted": Advice("Every Gateway has taken the route."),
+    "Remote": Advice("Task logs are kept in a store outside of the cluster."),
     "Volume": Advice("Task logs are kept on a volume."),
     "NotConfigured": Advice("The log of a task is gone with its pod.", "Set `spec.logs` to keep task logs."),
     "Paused": Advice("`spec.paused` is true: the operator changes nothing.", "Set `spec.paused` to false to go on."),
@@ -50,6 +52,7 @@ UNDER_WAY: Mapping[str, Advice] = {
     "Syncing": Advice("The repository has not been fetched yet."),
     "Terminating": Advice("An object of that name is being deleted; it is made anew when it is gone."),
     "WaitingForBase": Advice("The database is made once the base is ready."),
+    "WaitingForGateway": Advice("Not every Gateway has taken the route yet.", "If it lasts, look at the Gateway and its controller."),
     "WaitingForTurn": Advice("The component is changed once the components before it are."),
 }
 
@@ -75,6 +78,9 @@ MISSING: Mapping[str, Advice] = {
         "The claim can be mounted by one pod only, and more need it.", "Use a claim with ReadWriteMany or ReadOnlyMany, or fewer pods."
     ),
     "SecretMalformed": Advice("A Secret has not what its use needs.", "Put in what the message names."),
+    "GatewayApiMissing": Advice(
+        "`spec.gateway` needs the CRDs of the Gateway API, which are not installed.", "Install them, or use `spec.ingress`."
+    ),
     "KeyNotFound": Advice("A field names a key that the Secret or ConfigMap has not.", "Add the key, or name another one."),
 }
 
@@ -135,6 +141,9 @@ COMPONENTS: Mapping[str, Advice] = {
         "git-sync cannot fetch; the last good DAGs stay, and new task pods wait.",
         "Correct repository, ref or credentials: the message has git-sync's words.",
     ),
+    "NotAccepted": Advice(
+        "A Gateway does not take the route to the API server.", "Its controller's words say why: often the Gateway's `allowedRoutes`."
+    ),
     "Unhealthy": Advice("Airflow says that a component is not healthy.", "Look at the log of the component that the message names."),
     "Unreachable": Advice(
         "Airflow's health endpoint does not answer the operator.",
@@ -183,6 +192,7 @@ CONDITIONS: Mapping[str, str] = {
     "TriggererAvailable": "all triggerers run the declared state",
     "DagsSynced": "git-sync has the repository; `status.dags` names the commit",
     "DagVolumesShared": "every pod that reads DAGs can mount their volumes; advice, no fault",
+    "GatewayAvailable": "the Gateways of `spec.gateway` have taken the route",
     "Healthy": "Airflow's own health endpoint says so of every component",
     "TaskLogsPersistent": "task logs outlive their pods (`spec.logs`); advice, no fault",
     "PasswordAvailable": "(AirflowBase, told when false) the superuser's password is there",

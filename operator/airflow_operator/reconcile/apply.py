@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from airflow_operator.domain import labels
 from airflow_operator.domain.errors import InvalidSpec
-from airflow_operator.domain.kinds import CHILD_KINDS, CONFIG_MAP, JOB, PERSISTENT_VOLUME_CLAIM, ROLE_BINDING, STATEFUL_SET, kind_of
+from airflow_operator.domain.kinds import ALL_CHILD_KINDS, CONFIG_MAP, JOB, PERSISTENT_VOLUME_CLAIM, ROLE_BINDING, STATEFUL_SET, kind_of
 from airflow_operator.domain.manifest import Kind, Live, Manifest, ObjectKey, dig, key_of
 from airflow_operator.kube.errors import ApiError, Conflict, Forbidden, Invalid, NotFound
 from airflow_operator.kube.protocol import Kube, Propagation
@@ -35,7 +35,7 @@ class Desired:
     """What should exist."""
 
     objects: tuple[Manifest, ...]
-    """Applied in the order of `CHILD_KINDS`; all of one kind at once."""
+    """Applied in the order of `ALL_CHILD_KINDS`; all of one kind at once."""
     keep: frozenset[ObjectKey] = frozenset()
     """Live children that are neither applied nor pruned."""
     prove: bool = False
@@ -201,7 +201,7 @@ def is_ours(manifest: Manifest, live: Live) -> bool:
 
 
 def _rank(target: _Target) -> int:
-    return CHILD_KINDS.index(kind_of(target.manifest))
+    return ALL_CHILD_KINDS.index(kind_of(target.manifest))
 
 
 def _version(live: Live | None) -> str:

@@ -14,7 +14,7 @@ def objects_in_use(seen: SeenCluster) -> set[ObjectKey]:
     """ConfigMaps and ServiceAccounts that a pod, or a workload that makes pods, still refers to."""
     used = set()
     for _, spec in _running(seen):
-        used |= {("ConfigMap", dig(volume, "configMap", "name")) for volume in dig(spec, "volumes", default=[])}
+        used |= {("ConfigMap", name) for volume in dig(spec, "volumes", default=[]) for name in config_maps_of(volume)}
         used.add(("ServiceAccount", dig(spec, "serviceAccountName")))
     found = {
         (child["kind"], child["metadata"]["name"]): child for child in seen.children if child["kind"] in ("ConfigMap", "ServiceAccount")
@@ -22,6 +22,12 @@ def objects_in_use(seen: SeenCluster) -> set[ObjectKey]:
     # The pod template of tasks is text, and names others.
     texts = [text for key in used & set(found) for text in dig(found[key], "data", default={}).values()]
     return {key_of(child) for key, child in found.items() if key in used or any(key[1] in text for text in texts)}
+
+
+def config_maps_of(volume: Live) -> list[str]:
+    """The ConfigMaps that a volume shows."""
+    sources = [volume, *dig(volume, "projected", "sources", default=[])]
+    return [name for source in sources if (name := dig(source, "configMap", "name"))]
 
 
 def accounts_in_use(seen: SeenCluster) -> dict[str, set[str]]:

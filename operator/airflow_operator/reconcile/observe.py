@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_operator.airflow.releases import RELEASES
 from airflow_operator.api import AirflowClusterSpec, parse_cluster
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.errors import InvalidSpec
-from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, CHILD_KINDS, CONFIG_MAP, NAMESPACE, PERSISTENT_VOLUME_CLAIM, POD, SECRET
-from airflow_operator.domain.manifest import Live, dig
+from airflow_operator.domain.kinds import (
+    AIRFLOW_CLUSTER,
+    CHILD_KINDS,
+    CONFIG_MAP,
+    NAMESPACE,
+    OPTIONAL_KINDS,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    SECRET,
+)
+from airflow_operator.domain.manifest import Kind, Live, dig
+from airflow_operator.kube.errors import NotFound
 from airflow_operator.reconcile import references
+from airflow_operator.reconcile.address import base_path
 from airflow_operator.reconcile.observe_base import lists, observe_base
 from airflow_operator.reconcile.types import Health, SeenCluster
-from airflow_operator.reconcile.validate import base_path
 
 if TYPE_CHECKING:
     from airflow_operator.kube.protocol import Kube
@@ -35,10 +45,10 @@ async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None
     wanted = {(reference.kind, reference.name) for reference in references.of_spec(spec)} if spec else set()
     # Registered before they are read: a change in between is then not missed.
     ctx.references.set(namespace, name, wanted)
-    own_namespace, base, children, found = await asyncio.gather(
+    own_namespace, base, (children, absent), found = await asyncio.gather(
         kube.get(NAMESPACE, "", namespace),
         observe_base(kube, resource),
-        lists(kube, (*CHILD_KINDS, POD), namespace, f"{labels.CLUSTER}={name},!{labels.CLUSTER_NAMESPACE}"),
+        _children(kube, namespace, f"{labels.CLUSTER}={name},!{labels.CLUSTER_NAMESPACE}"),
         _read_references(kube, namespace, wanted),
     )
     pods = [item for item in children if item["kind"] == "Pod"]
@@ -54,12 +64,29 @@ async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None
         health=await _health(ctx, namespace, name, spec, pods),
         commits=ctx.news.commits(namespace, name),
         now=ctx.now(),
+        absent=absent,
         namespace_going="deletionTimestamp" in dig(own_namespace, "metadata", default={}),
         namespace_labels=dig(own_namespace, "metadata", "labels", default={}),
         base_refused=base.refused,
         base_ca=base.ca,
         base_namespace_going=base.namespace_going,
     )
+
+
+async def _children(kube: Kube, namespace: str, selector: str) -> tuple[list[Live], frozenset[Kind]]:
+    """All children and pods, and the optional kinds that this Kubernetes cluster does not know."""
+
+    async def optional(kind: Kind) -> Sequence[Live] | None:
+        try:
+            return await kube.list(kind, namespace, labels=selector)
+        except NotFound:
+            return None
+
+    usual, *others = await asyncio.gather(
+        lists(kube, (*CHILD_KINDS, POD), namespace, selector), *(optional(kind) for kind in OPTIONAL_KINDS)
+    )
+    absent = frozenset(kind for kind, items in zip(OPTIONAL_KINDS, others, strict=True) if items is None)
+    return [*(usual or ()), *(item for items in others for item in items or ())], absent
 
 
 async def _read_references(kube: Kube, namespace: str, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], Live | None]:

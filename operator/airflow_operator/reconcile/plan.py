@@ -6,10 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from airflow_operator.domain import labels
-from airflow_operator.domain.kinds import CHILD_KINDS
+from airflow_operator.domain.kinds import ALL_CHILD_KINDS
 from airflow_operator.domain.manifest import Live, Manifest, ObjectKey, dig, key_of
-from airflow_operator.reconcile import evidence, rollout, schema
-from airflow_operator.reconcile.build import airflow_env, config, git_bundle, git_files, jobs, rbac, secrets, services, storage, task_pods
+from airflow_operator.reconcile import evidence, gateway, rollout, schema
+from airflow_operator.reconcile.build import (
+    airflow_env,
+    auth,
+    config,
+    git_bundle,
+    git_files,
+    ingress,
+    jobs,
+    logs,
+    network_policy,
+    rbac,
+    secrets,
+    services,
+    storage,
+    task_pods,
+)
 from airflow_operator.reconcile.build.components import COMPONENTS
 from airflow_operator.reconcile.build.provision import database_job
 from airflow_operator.reconcile.database import Database, base_ready, blocked, decide, steady
@@ -20,7 +35,7 @@ from airflow_operator.reconcile.schema import Schema
 from airflow_operator.reconcile.types import Condition, LookAgain, SeenCluster, Step
 from airflow_operator.reconcile.validate import ValidatedCluster
 
-_RANK = {(kind.api_version, kind.kind): rank for rank, kind in enumerate(CHILD_KINDS)}
+_RANK = {(kind.api_version, kind.kind): rank for rank, kind in enumerate(ALL_CHILD_KINDS)}
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,10 @@ def prerequisites(cluster: ValidatedCluster, keys: Keys, accounts: rbac.InUse | 
         *([claim] if claim else []),
         services.api_server(cluster),
         services.triggerer(cluster),
+        *ingress.objects(cluster),
+        *network_policy.objects(cluster),
+        *auth.objects(cluster, keys),
+        *logs.objects(cluster),
     ]
 
 
@@ -190,7 +209,7 @@ def _step(
         objects=tuple(wanted),
         keep=frozenset(kept - set(discard)),
         discard=tuple(dict.fromkeys([*database.discard, *discard])),
-        findings=findings,
+        findings=(*findings, *gateway.findings(cluster, seen.children)),
         later=tuple(item for item in components(cluster, keys) if key_of(item) not in building),
         stage=stage,
         look_again=LookAgain(min(delays) + 0.5 if delays else None),

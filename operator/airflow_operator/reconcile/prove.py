@@ -44,7 +44,8 @@ def is_opaque(settings: PodDefaults) -> bool:
 def opaque_parts(spec: AirflowClusterSpec) -> bool:
     """Whether the spec holds parts of pods that only the API server can judge."""
     layers = [spec.pods, spec.task_pods, spec.jobs, *(getattr(spec, name) for name in COMPONENT_FIELDS)]
-    return bool(spec.git_sync.security_context) or any(is_opaque(layer) for layer in layers if layer)
+    peers = spec.network_policy.api_server_from if spec.network_policy else None
+    return bool(spec.git_sync.security_context or peers) or any(is_opaque(layer) for layer in layers if layer)
 
 
 async def prove_pods(kube: Kube, cluster: ValidatedCluster, wanted: Sequence[Manifest], children: Sequence[Live]) -> None:

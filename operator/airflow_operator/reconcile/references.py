@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_operator.api import AirflowClusterSpec
+from airflow_operator.api.certificates import FromData
 from airflow_operator.api.dags import DagSource
 from airflow_operator.api.keys import BroughtKey
 from airflow_operator.api.pods import PodTemplate
@@ -34,7 +35,7 @@ def of_spec(spec: AirflowClusterSpec) -> tuple[Reference, ...]:
     found: list[Reference] = []
     for field, owner in with_variables(spec):
         found += [*of_environment(owner.env, f"{field}.env"), *of_env_from(owner.env_from, f"{field}.envFrom")]
-    found += [*_of_dags(spec), *_of_auth(spec), *of_parts(spec), *of_keys(spec), *of_database(spec)]
+    found += [*_of_dags(spec), *_of_auth(spec), *of_every_container(spec), *of_parts(spec), *of_keys(spec), *of_database(spec)]
     return tuple(found)
 
 
@@ -82,10 +83,8 @@ def _of_dags(spec: AirflowClusterSpec) -> Iterator[Reference]:
             yield Reference(f"spec.dags[{entry.name}].volume", "PersistentVolumeClaim", entry.volume.claim_name)
         if entry.git and entry.git.credentials_secret_ref:
             yield Reference(credentials_field(entry), "Secret", entry.git.credentials_secret_ref.name)
-        ca = entry.git.ca if entry.git else None
-        for kind, ref in (("Secret", ca.secret_key_ref), ("ConfigMap", ca.config_map_key_ref)) if ca else ():
-            if ref is not None:
-                yield Reference(f"spec.dags[{entry.name}].git.ca", kind, ref.name, ref.key)
+        if entry.git and entry.git.ca:
+            yield of_file(entry.git.ca, f"spec.dags[{entry.name}].git.ca")
 
 
 def credentials_field(entry: DagSource) -> str:
@@ -98,6 +97,37 @@ def _of_auth(spec: AirflowClusterSpec) -> Iterator[Reference]:
     if admin and admin.enabled and admin.secret_ref:
         for key in ("username", "password"):
             yield Reference("spec.auth.fab.admin.secretRef", "Secret", admin.secret_ref.name, key)
+    yield from of_login(spec)
+
+
+def of_every_container(spec: AirflowClusterSpec) -> Iterator[Reference]:
+    """What every Airflow container is started with, task pods included; its environment is told elsewhere."""
+    if spec.trusted_ca:
+        yield of_file(spec.trusted_ca, "spec.trustedCA")
+    if spec.local_settings_ref:
+        yield of_file(spec.local_settings_ref, "spec.localSettingsRef")
+    remote = spec.logs.remote if spec.logs else None
+    if remote and remote.connection_secret_ref:
+        ref = remote.connection_secret_ref
+        yield Reference("spec.logs.remote.connectionSecretRef", "Secret", ref.name, ref.key)
+
+
+def of_login(spec: AirflowClusterSpec) -> Iterator[Reference]:
+    """What the API server reads to let users in."""
+    fab = spec.auth.fab
+    if fab and fab.oidc:
+        for key in ("client-id", "client-secret"):
+            yield Reference("spec.auth.fab.oidc.clientSecretRef", "Secret", fab.oidc.client_secret_ref.name, key)
+    if fab and fab.webserver_config_ref:
+        yield of_file(fab.webserver_config_ref, "spec.auth.fab.webserverConfigRef")
+
+
+def of_file(file: FromData, field: str) -> Reference:
+    """The reference of a single file."""
+    if file.secret_key_ref:
+        return Reference(field, "Secret", file.secret_key_ref.name, file.secret_key_ref.key)
+    assert file.config_map_key_ref is not None
+    return Reference(field, "ConfigMap", file.config_map_key_ref.name, file.config_map_key_ref.key)
 
 
 def of_env_from(sources: Iterable[Any], field: str) -> Iterator[Reference]:

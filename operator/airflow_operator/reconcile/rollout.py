@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from airflow_operator.domain import labels
 from airflow_operator.domain.manifest import Live, Manifest, ObjectKey, dig, key_of
+from airflow_operator.reconcile.in_use import config_maps_of
 
 
 def in_order(desired: Sequence[Manifest], live: Mapping[ObjectKey, Live]) -> tuple[list[Manifest], list[ObjectKey]]:
@@ -49,7 +50,7 @@ def _airflow_of(workload: Live) -> tuple[str, str]:
     """Image and configuration of a workload's Airflow."""
     spec = dig(workload, "spec", "template", "spec", default={})
     image = next((item["image"] for item in spec.get("containers", []) if item["name"] == "scheduler"), "")
-    mapped = next((dig(volume, "configMap", "name", default="") for volume in spec.get("volumes", []) if volume["name"] == "config"), "")
+    mapped = next((name for volume in spec.get("volumes", []) if volume["name"] == "config" for name in config_maps_of(volume)), "")
     return image, mapped
 
 

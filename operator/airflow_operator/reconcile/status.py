@@ -131,15 +131,21 @@ def status(cluster: ValidatedCluster, step: Step, applied: Applied, seen: SeenCl
         "schedulers": f"{scheduler['ready']}/{scheduler['desired']}",
         "components": rows,
         "dags": dags.table(cluster.spec, commits),
-        "url": f"http://{names.api_server(cluster.name)}.{cluster.namespace}.svc:8080",
+        "url": cluster.spec.external_url or f"http://{names.api_server(cluster.name)}.{cluster.namespace}.svc:8080",
         "scheduler": {
             "replicas": int(dig(workloads.get("scheduler"), "status", "replicas", default=0)),
             "selector": ",".join(f"{key}={value}" for key, value in sorted(labels.selector(cluster.name, "scheduler").items())),
         },
     }
-    if admin_secret:
-        made["auth"] = {"adminSecretRef": {"name": admin_secret}}
+    if login := _login(cluster, admin_secret):
+        made["auth"] = login
     return {key: value for key, value in made.items() if value not in ([], None)}
+
+
+def _login(cluster: ValidatedCluster, admin_secret: str) -> dict[str, Any]:
+    if cluster.spec.auth.simple and not cluster.spec.auth.simple.all_admins:
+        return {"usersSecretRef": {"name": names.users(cluster.name)}}
+    return {"adminSecretRef": {"name": admin_secret}} if admin_secret else {}
 
 
 def stamped(made: Mapping[str, Any], last: Live | None, generation: int, now: datetime) -> dict[str, Any]:
@@ -210,9 +216,11 @@ def _serves(pod: Live) -> bool:
 
 
 def _logs(cluster: ValidatedCluster) -> Condition:
+    if cluster.spec.logs and cluster.spec.logs.remote:
+        return Condition("TaskLogsPersistent", "True", "Remote", f"Task logs are kept at {cluster.spec.logs.remote.url}.")
     if cluster.spec.logs:
         return Condition("TaskLogsPersistent", "True", "Volume", "Task logs are kept on a volume.")
-    message = "The log of a task is gone with its pod: set spec.logs.volume to keep it."
+    message = "The log of a task is gone with its pod: set spec.logs to keep it."
     return Condition("TaskLogsPersistent", "False", "NotConfigured", message)
 
 

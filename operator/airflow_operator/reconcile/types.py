@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from airflow_operator.domain import images
-from airflow_operator.domain.manifest import Live, Manifest, ObjectKey
+from airflow_operator.domain.manifest import Kind, Live, Manifest, ObjectKey
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ class SeenCluster:
     commits: Mapping[str, str]
     """DAG entry -> commit that git-sync last reported to this process."""
     now: datetime
+    absent: frozenset[Kind] = frozenset()
+    """Optional kinds that this Kubernetes cluster does not know."""
     namespace_going: bool = False
     """The namespace is being deleted, and everything in it goes with it."""
     namespace_labels: Mapping[str, str] = field(default_factory=dict)

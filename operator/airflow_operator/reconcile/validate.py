@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 from airflow_operator.airflow.facts import Release
 from airflow_operator.airflow.releases import release_of
@@ -17,8 +16,8 @@ from airflow_operator.api.pods import Component, DagProcessor
 from airflow_operator.domain import images, names
 from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import API_VERSION
-from airflow_operator.domain.manifest import Live, dig
-from airflow_operator.reconcile import brought, dag_volumes, git_credentials, references
+from airflow_operator.domain.manifest import Kind, Live, dig
+from airflow_operator.reconcile import address, brought, dag_volumes, git_credentials, references
 from airflow_operator.reconcile.base_access import BaseAccess, base_access, require_allowed
 from airflow_operator.reconcile.references import Reference
 from airflow_operator.reconcile.types import Platform, SeenCluster
@@ -38,6 +37,8 @@ class ValidatedCluster:
     base: BaseAccess
     platform: Platform
     references: Mapping[tuple[str, str], Live]
+    absent: frozenset[Kind] = frozenset()
+    """Optional kinds that this Kubernetes cluster does not know."""
 
     @cached_property
     def image(self) -> str:
@@ -47,8 +48,8 @@ class ValidatedCluster:
 
     @cached_property
     def base_path(self) -> str:
-        """The path under which the API server answers: that of its base URL."""
-        return base_path(self.spec)
+        """The path under which the API server answers: that of spec.externalURL."""
+        return address.base_path(self.spec)
 
     @cached_property
     def database(self) -> str:
@@ -100,12 +101,6 @@ def release_as_run(spec: AirflowClusterSpec) -> Release:
     return release_of(spec.version).as_run(local_tasks=LOCAL in spec.executors, dag_processor=spec.dag_processor is not None)
 
 
-def base_path(spec: AirflowClusterSpec) -> str:
-    """The path of the API server's base URL, without a slash at its end."""
-    section, option = release_of(spec.version).base_url
-    return urlsplit(str(spec.config.get(section, {}).get(option, ""))).path.rstrip("/")
-
-
 def validate(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
     """Raises InvalidSpec for what only a change of the spec can mend, Waiting for what others have still to provide."""
     cluster = resolve(seen, platform)
@@ -141,6 +136,7 @@ def resolve(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
         base=base,
         platform=platform,
         references={key: live for key, live in seen.references.items() if live is not None},
+        absent=seen.absent,
     )
 
 

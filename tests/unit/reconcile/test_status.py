@@ -44,10 +44,22 @@ def test_a_cluster_that_is_well():
     assert made["url"] == "http://demo-api-server.team.svc:8080"
 
 
+def test_the_passwords_of_simple_users_are_named():
+    made, _ = told(auth={"simple": {}})
+    assert made["auth"] == {"usersSecretRef": {"name": "demo-users"}}
+    made, _ = told(auth={"simple": {"allAdmins": True}})
+    assert made.get("auth", {}).get("usersSecretRef") is None
+
+
 def test_what_has_been_passed_is_said_too():
     _, found = told()
     passed = ("SpecValid", "ReferencesResolved", "KeysAvailable", "ObjectsApplied")
     assert {name: found[name].status for name in passed} == dict.fromkeys(passed, "True")
+
+
+def test_the_url_is_the_one_for_people_where_there_is_one():
+    made, _ = told(externalURL="https://airflow.example.com")
+    assert made["url"] == "https://airflow.example.com"
 
 
 def test_what_scale_reads_is_always_there():

@@ -11,10 +11,14 @@ from airflow_operator.api.pods import Component as Settings
 from airflow_operator.domain import names
 from airflow_operator.domain.manifest import Manifest
 from airflow_operator.reconcile import keys
-from airflow_operator.reconcile.build import config, git_bundle, meta, pods
+from airflow_operator.reconcile.build import config, files, git_bundle, meta, pods
 from airflow_operator.reconcile.validate import ValidatedCluster
 
 CONNECTION_KEY = "connection"
+LOCAL_SETTINGS = "airflow_local_settings.py"
+TRUST_DIR = f"{AIRFLOW_HOME}/trusted-ca"
+TRUST_FILE = "ca.crt"
+TRUST_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE", "GIT_SSL_CAINFO")
 HOSTNAME_CALLABLE: Option = ("core", "hostname_callable")
 ASYNC_CONNECTION_KEY = "connection-async"
 CA_DIR = f"{AIRFLOW_HOME}/database-ca"
@@ -51,7 +55,10 @@ def of_component(cluster: ValidatedCluster, facts: Component, settings: Settings
         own.append(pods.from_secret("AIRFLOW__API_AUTH__JWT_SECRET", *cluster.key_source(keys.JWT_SECRET)))
     if facts.reads_dags:
         own += git_bundle.environment(cluster)
-    return pods.environment(_of_worker(cluster) if facts.runs_tasks else [], pods.plain(cluster.spec.env), pods.plain(settings.env), own)
+    usual = [*(_of_worker(cluster) if facts.runs_tasks else []), *trust(cluster), *remote_logs(cluster)]
+    if cluster.spec.external_url and facts.name == cluster.release.api_server.name:
+        usual += pods.variables({"FORWARDED_ALLOW_IPS": "*"})
+    return pods.environment(usual, pods.plain(cluster.spec.env), pods.plain(settings.env), own)
 
 
 def of_task(cluster: ValidatedCluster) -> list[dict[str, Any]]:
@@ -60,14 +67,15 @@ def of_task(cluster: ValidatedCluster) -> list[dict[str, Any]]:
     A task whose DAG is fetched by itself logs in to git.
     """
     own = [] if cluster.release.task_sdk else database(cluster)
+    usual = [*trust(cluster), *remote_logs(cluster)]
     return pods.environment(
-        pods.plain(cluster.spec.env), pods.plain(cluster.spec.task_pods.env), common(), own, git_bundle.environment(cluster)
+        usual, pods.plain(cluster.spec.env), pods.plain(cluster.spec.task_pods.env), common(), own, git_bundle.environment(cluster)
     )
 
 
 def of_job(cluster: ValidatedCluster) -> list[dict[str, Any]]:
     """Environment of the Jobs that work on the database."""
-    return pods.environment(pods.plain(cluster.spec.env), common(), database(cluster))
+    return pods.environment(trust(cluster), pods.plain(cluster.spec.env), common(), database(cluster))
 
 
 def _of_worker(cluster: ValidatedCluster) -> list[dict[str, Any]]:
@@ -86,20 +94,41 @@ def _variable(option: Option) -> str:
     return f"AIRFLOW__{'__'.join(option)}".upper()
 
 
+def trust(cluster: ValidatedCluster) -> list[dict[str, Any]]:
+    """Where Python, requests, curl, git and the AWS libraries look for the certificates that they trust; the user may say otherwise."""
+    return pods.variables(dict.fromkeys(TRUST_VARIABLES, f"{TRUST_DIR}/{TRUST_FILE}") if cluster.spec.trusted_ca else {})
+
+
+def remote_logs(cluster: ValidatedCluster) -> list[dict[str, Any]]:
+    """The connection to the store of the logs, where a Secret holds it; tasks send their own logs, so they have it too."""
+    remote = cluster.spec.logs.remote if cluster.spec.logs else None
+    if remote is None or remote.connection_secret_ref is None or remote.connection_id is None:
+        return []
+    ref = remote.connection_secret_ref
+    return [pods.from_secret(f"AIRFLOW_CONN_{remote.connection_id.upper()}", ref.name, ref.key)]
+
+
 def env_from(cluster: ValidatedCluster, own: Iterable[EnvFrom] = ()) -> dict[str, Any]:
     """`envFrom` where the spec has any; of two sources of one variable the last wins."""
     found = pods.plain([*cluster.spec.env_from, *own])
     return {"envFrom": found} if found else {}
 
 
-def mounts() -> list[dict[str, Any]]:
-    """The directory of airflow.cfg."""
-    return [{"name": "config", "mountPath": pods.CONFIG_DIR, "readOnly": True}]
+def mounts(cluster: ValidatedCluster) -> list[dict[str, Any]]:
+    """The directory of airflow.cfg, and the certificates where some are brought."""
+    made = [{"name": "config", "mountPath": pods.CONFIG_DIR, "readOnly": True}]
+    return [*made, {"name": "trusted-ca", "mountPath": TRUST_DIR, "readOnly": True}] if cluster.spec.trusted_ca else made
 
 
 def volumes(cluster: ValidatedCluster) -> list[dict[str, Any]]:
-    """The volume of airflow.cfg."""
-    return [pods.config_map_volume("config", meta.name_of(config.airflow_cfg(cluster)))]
+    """The volumes of these directories. That of airflow.cfg is on Python's path, so airflow_local_settings.py lies in it too."""
+    name = meta.name_of(config.airflow_cfg(cluster))
+    if cluster.spec.local_settings_ref:
+        sources = [{"configMap": {"name": name}}, files.source(cluster.spec.local_settings_ref, LOCAL_SETTINGS)]
+        made = [{"name": "config", "projected": {"sources": sources, "defaultMode": 0o440}}]
+    else:
+        made = [pods.config_map_volume("config", name)]
+    return [*made, files.volume("trusted-ca", cluster.spec.trusted_ca, TRUST_FILE)] if cluster.spec.trusted_ca else made
 
 
 def database_ca(cluster: ValidatedCluster) -> Manifest | None:

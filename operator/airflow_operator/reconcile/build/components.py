@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_operator.domain import names
 from airflow_operator.domain.manifest import Manifest
-from airflow_operator.reconcile.build import config, dags, git_sync, meta, pods, services, task_pods
+from airflow_operator.reconcile.build import auth, config, dags, git_sync, ingress, meta, pods, services, task_pods
 from airflow_operator.reconcile.build.workload import Mounts, workload
 from airflow_operator.reconcile.keys import JWT_PRIVATE, JWT_SECRET, Keys
 from airflow_operator.reconcile.validate import ValidatedCluster
@@ -24,10 +24,11 @@ LAST_BEATS = {"preStop": {"exec": {"command": ["python", f"{pods.SCRIPTS_DIR}/{c
 
 def api_server(cluster: ValidatedCluster, keys: Keys) -> Manifest:
     """Deployment of the API server and UI. It signs and checks tokens, so it holds both halves of the key."""
-    facts = cluster.release.api_server
+    facts = ingress.proxied(cluster)
     own = _token_key(cluster) if facts.signs_tokens else Mounts()
     if facts.checks_tokens and not cluster.brings(JWT_SECRET):
         own += _config_map("jwks", meta.name_of(config.jwks(cluster, keys)), config.JWKS_DIR)
+    own += Mounts(tuple(auth.volumes(cluster)), tuple(auth.mounts(cluster)), tuple(auth.init_containers(cluster)))
     return workload(cluster, keys, facts, cluster.spec.api_server, own, lifecycle=DRAIN)
 
 

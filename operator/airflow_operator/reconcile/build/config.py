@@ -9,7 +9,7 @@ from airflow_operator.domain import names
 from airflow_operator.domain.durations import seconds
 from airflow_operator.domain.manifest import Manifest
 from airflow_operator.jobs.sources import airflow_scripts
-from airflow_operator.reconcile.build import dags, meta, pods
+from airflow_operator.reconcile.build import auth, dags, ingress, logs, meta, pods
 from airflow_operator.reconcile.keys import JWT_SECRET, Keys
 from airflow_operator.reconcile.validate import ValidatedCluster
 
@@ -30,15 +30,15 @@ _TOKEN_KEYS = {"jwt_private_key_path": f"{JWT_DIR}/{JWT_FILE}", "trusted_jwks_ur
 def airflow_cfg(cluster: ValidatedCluster) -> Manifest:
     """airflow.cfg: the operator's defaults, what the user sets, and last what the operator owns. Nothing secret."""
     periods = [seconds(entry.git.period) for entry in cluster.spec.dags if entry.git and entry.git.period != ONCE]
-    merged = airflow_config.merge(airflow_config.defaults(cluster.release, min(periods, default=None)), cluster.spec.config, owned(cluster))
+    usual = airflow_config.defaults(cluster.release, min(periods, default=None))
+    merged = airflow_config.merge(usual, ingress.settings(cluster), logs.defaults(cluster), cluster.spec.config, owned(cluster))
     return meta.config_map(cluster, "config", {CONFIG_FILE: airflow_config.render(merged)})
 
 
 def owned(cluster: ValidatedCluster) -> Config:
     """Options that follow from the spec; `config` and `env` refuse them."""
-    release = cluster.release
     made: Config = {
-        "core": {"executor": ",".join(cluster.spec.executors), "auth_manager": release.auth_manager_fab},
+        "core": {"executor": ",".join(cluster.spec.executors)},
         "logging": {"base_log_folder": pods.LOGS_DIR},
         # The scheduler's probe asks this server: an exec probe of Airflow's own costs 4 to 5 % of a core.
         "scheduler": {"enable_health_check": "True"},
@@ -46,7 +46,9 @@ def owned(cluster: ValidatedCluster) -> Config:
     if cluster.runs_task_pods:
         template = f"{POD_TEMPLATE_DIR}/{POD_TEMPLATE_FILE}"
         made["kubernetes_executor"] = {"namespace": cluster.namespace, "pod_template_file": template}
-    return airflow_config.merge(made, _of_tasks(cluster), dags.config(cluster))
+    return airflow_config.merge(
+        made, _of_tasks(cluster), dags.config(cluster), auth.settings(cluster), logs.owned(cluster), ingress.owned(cluster)
+    )
 
 
 def _of_tasks(cluster: ValidatedCluster) -> Config:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_operator.api.dags import DagSource
+from airflow_operator.api.certificates import CertificateAuthority
+from airflow_operator.api.dags import DagSource, Git
 from airflow_operator.domain.manifest import Manifest
 from airflow_operator.reconcile.build import meta
 from airflow_operator.reconcile.git_credentials import KNOWN_HOSTS, Login
@@ -41,9 +42,16 @@ def hosts(cluster: ValidatedCluster, entry: DagSource, path: str) -> list[Mounte
     return [_mounted(f"hosts-{entry.name}", path, configMap=config_map)]
 
 
-def authorities(entry: DagSource, path: str) -> list[Mounted]:
-    """The entry's certificate authorities, where it has its own."""
-    ca = entry.git.ca if entry.git else None
+def authority(cluster: ValidatedCluster, git: Git | None) -> CertificateAuthority | None:
+    """Who may sign the server's certificate: the repository's own word, then that of the deployment."""
+    if git is None or git.ca:
+        return git.ca if git else None
+    return cluster.spec.trusted_ca if git.repo.startswith("https://") else None
+
+
+def authorities(cluster: ValidatedCluster, entry: DagSource, path: str) -> list[Mounted]:
+    """The certificate authorities of an entry, where they are not the public ones."""
+    ca = authority(cluster, entry.git)
     if ca and ca.secret_key_ref:
         items = [{"key": ca.secret_key_ref.key, "path": CA_FILE}]
         return [_mounted(f"ca-{entry.name}", path, secret={"secretName": ca.secret_key_ref.name, "items": items, "defaultMode": 0o440})]

@@ -111,7 +111,7 @@ def _files(cluster: ValidatedCluster, entry: DagSource) -> list[git_files.Mounte
     return [
         *git_files.secrets(cluster, entry, _login(cluster, entry.git), git_credentials.DIRECTORY),
         *git_files.hosts(cluster, entry, HOSTS_DIR),
-        *git_files.authorities(entry, CA_DIR),
+        *git_files.authorities(cluster, entry, CA_DIR),
     ]
 
 
@@ -125,7 +125,7 @@ def _container(cluster: ValidatedCluster, entry: DagSource, name: str, extra: di
         "name": name,
         "image": pods.image(cluster.spec.git_sync.image, cluster.platform.git_sync_image),
         "imagePullPolicy": cluster.spec.git_sync.image.pull_policy,
-        "env": [*pods.variables({**_settings(git), **extra}), *by_member, *pods.variables(found.plain)],
+        "env": [*pods.variables({**_settings(cluster, git), **extra}), *by_member, *pods.variables(found.plain)],
         "resources": pods.resources("git-sync", cluster.spec.git_sync.resources),
         "securityContext": pods.laid_over(pods.container_security(UID, UID), cluster.spec.git_sync.security_context),
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -133,7 +133,7 @@ def _container(cluster: ValidatedCluster, entry: DagSource, name: str, extra: di
     }
 
 
-def _settings(git: Git) -> dict[str, str]:
+def _settings(cluster: ValidatedCluster, git: Git) -> dict[str, str]:
     made = {
         "GITSYNC_REPO": git.repo,
         "GITSYNC_REF": git.ref,
@@ -147,7 +147,7 @@ def _settings(git: Git) -> dict[str, str]:
         made["GITSYNC_SUBMODULES"] = git.submodules.lower()
     if git.known_hosts:
         made["GITSYNC_SSH_KNOWN_HOSTS_FILE"] = f"{HOSTS_DIR}/{KNOWN_HOSTS}"
-    if git.ca:
+    if git_files.authority(cluster, git):
         made["GITSYNC_GIT_CONFIG"] = f"http.sslCAInfo:{CA_DIR}/{git_files.CA_FILE}"
     return made
 
@@ -159,7 +159,3 @@ def _once(patient: bool) -> dict[str, str]:
 def _name(stem: str, between: str, entry: DagSource) -> str:
     """A container's name: no entry's first sync and another's sidecar are called the same, whatever the entries are called."""
     return stem if entry.name == DAGS_FOLDER else f"{stem}-{between}{entry.name}"
-
-
-def _volume(entry: DagSource) -> str:
-    return f"dags-{entry.name}"

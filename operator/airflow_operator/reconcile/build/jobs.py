@@ -60,7 +60,7 @@ def _job(
         "securityContext": pods.container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
-            *airflow_env.mounts(),
+            *airflow_env.mounts(cluster),
             *airflow_env.database_mounts(cluster),
             {"name": "scripts", "mountPath": pods.SCRIPTS_DIR, "readOnly": True},
             *([{"name": "admin", "mountPath": ADMIN_DIR, "readOnly": True}] if admin else []),

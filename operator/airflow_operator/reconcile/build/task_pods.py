@@ -91,5 +91,5 @@ def _base(cluster: ValidatedCluster) -> dict[str, Any]:
         **airflow_env.env_from(cluster, cluster.spec.task_pods.env_from),
         "resources": pods.resources("task", cluster.spec.pods.resources, cluster.spec.task_pods.resources),
         "securityContext": pods.container_security(),
-        "volumeMounts": [*airflow_env.mounts(), *airflow_env.task_mounts(cluster), *dags.mounts(cluster), storage.logs_mount()],
+        "volumeMounts": [*airflow_env.mounts(cluster), *airflow_env.task_mounts(cluster), *dags.mounts(cluster), storage.logs_mount()],
     }

@@ -110,7 +110,7 @@ def _container(
         "resources": pods.resources("worker" if facts.runs_tasks else facts.name, cluster.spec.pods.resources, settings.resources),
         "securityContext": pods.container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [*airflow_env.mounts(), *airflow_env.database_mounts(cluster), *own.mounts, storage.logs_mount()],
+        "volumeMounts": [*airflow_env.mounts(cluster), *airflow_env.database_mounts(cluster), *own.mounts, storage.logs_mount()],
     }
 
 
@@ -131,6 +131,9 @@ def _checksum(cluster: ValidatedCluster, keys: Keys, facts: Component, settings:
     wanted = [reference for reference in references.of_spec(cluster.spec) if reference.field.startswith(("spec.env[", "spec.envFrom["))]
     wanted += [*references.of_environment(settings.env, facts.name), *references.of_env_from(settings.env_from, facts.name)]
     wanted += [*references.of_database(cluster.spec), *_keys_of(cluster, facts)]
+    wanted += references.of_every_container(cluster.spec)
+    if facts.name == cluster.release.api_server.name:
+        wanted += references.of_login(cluster.spec)
     if facts.reads_dags:
         wanted += dags.started_with(cluster)
     return keys.checksum([dict(keys.data), cluster.base.endpoint, cluster.referenced_data(wanted)])

@@ -1,0 +1,49 @@
+"""NetworkPolicies: what may reach the pods of a cluster. Policies add up, so a user's own may let in more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from airflow_operator.airflow.facts import WORKER_LOG_PORT
+from airflow_operator.domain import labels
+from airflow_operator.domain.manifest import Manifest
+from airflow_operator.reconcile.build import meta
+from airflow_operator.reconcile.validate import ValidatedCluster
+
+OPERATOR = {"namespaceSelector": {}, "podSelector": {"matchLabels": {labels.NAME: "airflow-operator"}}}
+"""The operator's own pod, which asks for Airflow's health, in whatever namespace it runs."""
+
+
+def objects(cluster: ValidatedCluster) -> list[Manifest]:
+    """One policy that lets nothing in, and one for each door; nothing where the spec asks for none."""
+    settings = cluster.spec.network_policy
+    if settings is None or not settings.enabled:
+        return []
+    everything = {labels.CLUSTER: cluster.name}
+    logs_for = [{"podSelector": {"matchLabels": labels.selector(cluster.name, cluster.release.api_server.name)}}]
+    made = [_policy(cluster, "default", everything, []), _of_api_server(cluster, settings.api_server_from)]
+    for facts in cluster.release.components:
+        ports = [port for name, port in facts.ports.items() if name.endswith("-logs") or port == WORKER_LOG_PORT]
+        if ports:
+            made.append(_policy(cluster, facts.name, labels.selector(cluster.name, facts.name), [_door(ports, logs_for)]))
+    return made
+
+
+def _of_api_server(cluster: ValidatedCluster, allowed: Iterable[Any] | None) -> Manifest:
+    """Users, Airflow's own pods (tasks speak to it) and the operator."""
+    facts = cluster.release.api_server
+    own = {"podSelector": {"matchLabels": {labels.CLUSTER: cluster.name}}}
+    peers = None if allowed is None else [own, OPERATOR, *(dict(peer) for peer in allowed)]
+    return _policy(cluster, facts.name, labels.selector(cluster.name, facts.name), [_door(facts.ports.values(), peers)])
+
+
+def _door(ports: Iterable[int], peers: list[Any] | None) -> dict[str, Any]:
+    """A rule of ingress; without peers everybody may come."""
+    made: dict[str, Any] = {"ports": [{"port": port, "protocol": "TCP"} for port in ports]}
+    return made if peers is None else {**made, "from": peers}
+
+
+def _policy(cluster: ValidatedCluster, name: str, pods: dict[str, str], ingress: list[dict[str, Any]]) -> Manifest:
+    spec = {"podSelector": {"matchLabels": pods}, "policyTypes": ["Ingress"], **({"ingress": ingress} if ingress else {})}
+    return meta.child(cluster, "networking.k8s.io/v1", "NetworkPolicy", name, spec=spec)
