@@ -94,9 +94,9 @@ class WatchedKube:
         """As Kube."""
         return await self._inner.get(kind, namespace, name)
 
-    async def list(self, kind: Kind, namespace: str, *, labels: str = "") -> Sequence[Live]:
+    async def list(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "") -> Sequence[Live]:
         """As Kube."""
-        return await self._inner.list(kind, namespace, labels=labels)
+        return await self._inner.list(kind, namespace, labels=labels, fields=fields)
 
     async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
         """As Kube."""

@@ -129,6 +129,26 @@ async def test_quota_of_pods(stage: Stage) -> None:
         await stage.ready()
 
 
+async def test_quota_of_pods_refuses_a_job(stage: Stage) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": {"pods": "1"}}}
+    await asyncio.to_thread(stage.kubectl, "create", "-f", "-", input=json.dumps(quota))
+    await asyncio.to_thread(stage.kubectl, "wait", "--for=jsonpath={.status.used.pods}=0", "--timeout=30s", "resourcequota/full")
+    async with stage.operator():
+        await stage.apply(base(), cluster())
+        await stage.says("DatabaseReady", "False", "PodRefused", words="exceeded quota: full")
+        await asyncio.to_thread(stage.kubectl, "delete", "resourcequota", "full")
+        await stage.ready(within=150)
+
+
+async def test_pod_security_refuses_a_pod_of_a_stateful_set(stage: Stage) -> None:
+    async with stage.operator():
+        await stage.up()
+        await stage.edit_spec(triggerer={"podTemplate": {"spec": {"hostNetwork": True}}})
+        await stage.says("TriggererAvailable", "False", "PodRefused", words='violates PodSecurity "restricted')
+        await stage.edit_spec(triggerer=None)
+        await stage.ready(within=60)
+
+
 async def test_pod_security_refuses_a_pod_and_the_old_ones_run_on(stage: Stage) -> None:
     async with stage.operator(**PROMPT):
         await stage.up()

@@ -76,6 +76,8 @@ _OWN_KINDS = (
 GRANTED = (
     *_children(),
     Rule("", (POD.plural,), READ),
+    # Why a Job or StatefulSet has no pods stands in Events alone.
+    Rule("", (EVENT.plural,), ("list",)),
     # Lets it hand out these roles without having their rights.
     Rule(RBAC, ("clusterroles",), ("bind",), BOUND_ROLES),
 )

@@ -71,9 +71,9 @@ class Client:
             # Without a Status object it is the path that does not exist: a kind that is not installed.
             raise
 
-    async def list(self, kind: Kind, namespace: str, *, labels: str = "") -> Sequence[Live]:
+    async def list(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "") -> Sequence[Live]:
         """See `Kube.list`."""
-        return (await self._list(kind, namespace, labels=labels)).items
+        return (await self._list(kind, namespace, labels=labels, fields=fields)).items
 
     async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
         """See `Kube.apply`."""
@@ -155,8 +155,8 @@ class Client:
                     raise refusal(event["object"].get("code", 500), json.dumps(event["object"]).encode())
                 yield event["type"], event["object"]
 
-    async def _list(self, kind: Kind, namespace: str, *, labels: str = "", accept: str = JSON) -> _Listed:
-        query = {"labelSelector": labels} if labels else {}
+    async def _list(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "", accept: str = JSON) -> _Listed:
+        query = {name: value for name, value in (("labelSelector", labels), ("fieldSelector", fields)) if value}
         try:
             return await self._list_in_chunks(kind, namespace, query | {"limit": str(CHUNK)}, accept)
         except Expired:

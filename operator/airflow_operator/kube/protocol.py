@@ -20,8 +20,8 @@ class Kube(Protocol):
     async def get(self, kind: Kind, namespace: str, name: str) -> Live | None:
         """One object; None where it does not exist. `namespace` is empty for cluster-scoped kinds."""
 
-    async def list(self, kind: Kind, namespace: str, *, labels: str = "") -> Sequence[Live]:
-        """All objects of a namespace (empty: all namespaces) that match a label selector; apiVersion and kind set."""
+    async def list(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "") -> Sequence[Live]:
+        """All objects of a namespace (empty: all namespaces) that match a label and a field selector; apiVersion and kind set."""
 
     async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
         """Server-side apply with force; answers the object as it is afterwards."""

@@ -13,6 +13,7 @@ from airflow_operator.domain.kinds import AIRFLOW_BASE, JOB, PERSISTENT_VOLUME_C
 from airflow_operator.domain.manifest import Live, Manifest, dig, key_of
 from airflow_operator.domain.quantities import quantity
 from airflow_operator.kube.errors import Forbidden, Invalid
+from airflow_operator.reconcile import refused_pods
 from airflow_operator.reconcile.apply import Applied, Desired, Refused, apply
 from airflow_operator.reconcile.base_external import Asked, ask
 from airflow_operator.reconcile.base_users import clusters_of
@@ -63,7 +64,8 @@ async def reconcile_base(ctx: Context, namespace: str, name: str) -> LookAgain:
     if asked:
         return soonest(put_off, LookAgain(asked.look_again))
     stuck = any(item.status == "False" and not item.waiting for item in found)
-    return soonest(put_off, LookAgain(RETRY_REFUSED if stuck else None))
+    pods = LookAgain(refused_pods.AGAIN if refused_pods.lacking(children) else None)
+    return soonest(put_off, pods, LookAgain(RETRY_REFUSED if stuck else None))
 
 
 def waits_for(error: Waiting) -> Condition:
@@ -104,7 +106,7 @@ def owned(children: Sequence[Live]) -> list[Live]:
 
 async def children_of(kube: Kube, namespace: str, name: str) -> list[Live]:
     """What the operator keeps for a base, pods included."""
-    return await lists(kube, CHILDREN, namespace, f"{labels.BASE}={name},!{labels.CLUSTER}")
+    return await refused_pods.told(kube, namespace, await lists(kube, CHILDREN, namespace, f"{labels.BASE}={name},!{labels.CLUSTER}"))
 
 
 async def _grow(ctx: Context, name: str, spec: AirflowBaseSpec, children: Sequence[Live]) -> None:

@@ -9,7 +9,7 @@ from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import kind_of
 from airflow_operator.domain.manifest import Live, dig, key_of
 from airflow_operator.kube.errors import ApiError, Forbidden, Invalid
-from airflow_operator.reconcile import dags
+from airflow_operator.reconcile import dags, refused_pods
 from airflow_operator.reconcile.apply import Applied, Desired, apply
 from airflow_operator.reconcile.build.git_sync import webhook_token
 from airflow_operator.reconcile.keys import Keys
@@ -60,7 +60,9 @@ async def _reconcile(ctx: Context, seen: SeenCluster, namespace: str, name: str)
         for entry in dags.gone(cluster.spec, dig(seen.resource, "status", default={})):
             await ctx.events.post(seen.resource, "Warning", "DagSourceRemoved", dags.farewell(entry))
         ctx.news.keep(namespace, name, {row["name"]: row["commit"] for row in made.get("dags", []) if "commit" in row})
-    return soonest(step.look_again, put_off, LookAgain(RETRY_REFUSED if applied.refused else None))
+    lacking = refused_pods.lacking([*seen.children, *seen.pods]) or refused_pods.lacking(seen.provisioning)
+    pods = LookAgain(refused_pods.AGAIN if lacking else None)
+    return soonest(step.look_again, put_off, pods, LookAgain(RETRY_REFUSED if applied.refused else None))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from airflow_operator.domain import labels
 from airflow_operator.domain.kinds import GROUP
 from airflow_operator.domain.manifest import Live, ObjectKey, dig, key_of
 from airflow_operator.reconcile.types import SeenCluster
-from airflow_operator.reconcile.workloads import UNSCHEDULABLE, obstacle
+from airflow_operator.reconcile.workloads import UNSCHEDULABLE, obstacle, refusal
 
 DATABASE = f"{GROUP}/database"
 IMAGE = f"{GROUP}/image"
@@ -121,8 +121,12 @@ def _evidence(job: Live, pods: list[Live]) -> Evidence:
         result=result,
         ended=_time(end.get("lastTransitionTime")) if end else None,
         created=_time(meta.get("creationTimestamp")),
-        obstacle=None if end or "deletionTimestamp" in meta else next((found for pod in pods if (found := obstacle(pod))), None),
+        obstacle=None if end or "deletionTimestamp" in meta else _obstacle(job, pods),
     )
+
+
+def _obstacle(job: Live, pods: list[Live]) -> tuple[str, str] | None:
+    return next((found for pod in pods if (found := obstacle(pod))), None) or refusal(job)
 
 
 def _result(pods: list[Live]) -> Mapping[str, Any]:

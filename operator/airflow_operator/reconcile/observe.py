@@ -22,7 +22,7 @@ from airflow_operator.domain.kinds import (
 )
 from airflow_operator.domain.manifest import Kind, Live, dig
 from airflow_operator.kube.errors import NotFound
-from airflow_operator.reconcile import references
+from airflow_operator.reconcile import references, refused_pods
 from airflow_operator.reconcile.address import base_path
 from airflow_operator.reconcile.observe_base import lists, observe_base
 from airflow_operator.reconcile.types import Health, SeenCluster
@@ -51,6 +51,7 @@ async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None
         _children(kube, namespace, f"{labels.CLUSTER}={name},!{labels.CLUSTER_NAMESPACE}"),
         _read_references(kube, namespace, wanted),
     )
+    children = await refused_pods.told(kube, namespace, children)
     pods = [item for item in children if item["kind"] == "Pod"]
     return SeenCluster(
         resource=resource,

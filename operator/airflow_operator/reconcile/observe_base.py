@@ -11,6 +11,7 @@ from airflow_operator.domain import labels, names
 from airflow_operator.domain.kinds import AIRFLOW_BASE, CONFIG_MAP, JOB, NAMESPACE, PERSISTENT_VOLUME_CLAIM, POD, SECRET
 from airflow_operator.domain.manifest import Kind, Live, dig
 from airflow_operator.kube.errors import Forbidden
+from airflow_operator.reconcile import refused_pods
 from airflow_operator.reconcile.base_access import base_of
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ async def observe_base(kube: Kube, resource: Live) -> SeenBase:
         return SeenBase(refused=error.message)
     return SeenBase(
         live=live,
-        provisioning=tuple(provisioning),
+        provisioning=tuple(await refused_pods.told(kube, namespace, provisioning)),
         claims=tuple(claim for claim in claims if claim["metadata"]["name"] == names.postgres_claim(name)),
         ca=ca,
         namespace_going="deletionTimestamp" in dig(there, "metadata", default={}),

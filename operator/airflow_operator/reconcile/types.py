@@ -18,6 +18,9 @@ class LookAgain:
     after: float | None = None
 
 
+REPLICA_FAILURE = "ReplicaFailure"
+"""Type of the condition of a Deployment whose pods are refused."""
+
 RETRY_REFUSED = 10.0
 """Seconds until what the API server refused is tried again: nothing tells when a quota or a policy changes."""
 

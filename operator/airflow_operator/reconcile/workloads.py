@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from airflow_operator.domain import labels
 from airflow_operator.domain.manifest import Live, dig
 from airflow_operator.reconcile import rollout
-from airflow_operator.reconcile.types import Condition
+from airflow_operator.reconcile.types import REPLICA_FAILURE, Condition
 
 CRASHES = "ContainerCrashes"
 UNSCHEDULABLE = "Unschedulable"
@@ -54,10 +54,22 @@ def pods_of(pods: Iterable[Live], component: str) -> list[Live]:
 
 def _trouble(workload: Live, pods: Sequence[Live]) -> tuple[str, str] | None:
     """(reason, sentence) of what will not mend itself."""
-    for item in dig(workload, "status", "conditions", default=[]):
-        if item.get("type") == "ReplicaFailure" and item.get("status") == "True":
-            return POD_REFUSED, item.get("message", "")
+    if refused := refusal(workload):
+        return refused
     return next((found for pod in pods if "deletionTimestamp" not in pod["metadata"] and (found := obstacle(pod))), None)
+
+
+def refusal(maker: Live) -> tuple[str, str] | None:
+    """(reason, sentence) of a workload or Job that cannot make its pods."""
+    for item in dig(maker, "status", "conditions", default=[]):
+        if item.get("type") == REPLICA_FAILURE and item.get("status") == "True":
+            return POD_REFUSED, item.get("message", "")
+    return None
+
+
+def owns(job: Live, pod: Live) -> bool:
+    """Whether a pod is one of a Job's."""
+    return bool(dig(pod, "metadata", "labels", "batch.kubernetes.io/controller-uid") == dig(job, "metadata", "uid"))
 
 
 def obstacle(pod: Live) -> tuple[str, str] | None:

@@ -164,9 +164,9 @@ class LeadersKube:
         """See `Kube.get`."""
         return await self._kube.get(kind, namespace, name)
 
-    async def list(self, kind: Kind, namespace: str, *, labels: str = "") -> Sequence[Live]:
+    async def list(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "") -> Sequence[Live]:
         """See `Kube.list`."""
-        return await self._kube.list(kind, namespace, labels=labels)
+        return await self._kube.list(kind, namespace, labels=labels, fields=fields)
 
     async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
         """See `Kube.apply`."""

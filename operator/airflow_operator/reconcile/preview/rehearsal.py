@@ -27,11 +27,11 @@ class Rehearsal:
         found = self._given.get(ObjectKey(kind.api_version, kind.kind, namespace, name))
         return found if found is not None else await self._kube.get(kind, namespace, name)
 
-    async def list(self, kind: Kind, namespace: str, *, labels: str = "") -> Sequence[Live]:
+    async def list(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "") -> Sequence[Live]:
         """As Kube; without a selector what was given is among them."""
-        found = {key_of(item): item for item in await self._kube.list(kind, namespace, labels=labels)}
+        found = {key_of(item): item for item in await self._kube.list(kind, namespace, labels=labels, fields=fields)}
         mine = {key: item for key, item in self._given.items() if kind_of(item) == kind and namespace in ("", key.namespace)}
-        return [*{**found, **{key: item for key, item in mine.items() if not labels or key in found}}.values()]
+        return [*{**found, **{key: item for key, item in mine.items() if not (labels or fields) or key in found}}.values()]
 
     async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
         """Always a dry run."""
