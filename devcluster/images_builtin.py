@@ -79,14 +79,22 @@ def busybox(path: Path) -> Path:
 
 
 def names_in(archive: Path) -> list[str]:
-    """Image names that a docker archive carries, in their order."""
+    """Image names that a docker archive carries, in their order and in full, as containerd knows them."""
     try:
         with tarfile.open(archive) as opened:
             manifest = opened.extractfile("manifest.json")
             images = json.load(manifest) if manifest else []
     except (KeyError, tarfile.TarError):
         raise DevclusterError(f"{archive} is not an image archive made by `docker save` or the like.") from None
-    names = [name for image in images for name in image.get("RepoTags") or []]
+    names = [_in_full(name) for image in images for name in image.get("RepoTags") or []]
     if not names:
         raise DevclusterError(f"{archive} names no image: save it with a name.")
     return names
+
+
+def _in_full(name: str) -> str:
+    """`docker save` leaves out what Docker takes for granted: postgres:17 is docker.io/library/postgres:17."""
+    first, slash, _ = name.partition("/")
+    if not slash:
+        return f"docker.io/library/{name}"
+    return name if "." in first or ":" in first or first == "localhost" else f"docker.io/{name}"

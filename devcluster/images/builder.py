@@ -55,10 +55,11 @@ def _build_one(opened: store.Store, base: str, image: Image, path: Path) -> None
     unfinished.unlink(missing_ok=True)
     opened.export(image.tag, unfinished)
     unfinished.rename(path)
-    _forget_older(image, path)
+    forget_older(image, path)
 
 
-def _forget_older(image: Image, current: Path) -> None:
+def forget_older(image: Image, current: Path) -> None:
+    """Remove the archives beside `current` of the same image, but the last one."""
     digits = "[0-9a-f]" * 12
     others = [path for path in current.parent.glob(f"{image.name}-{digits}.tar") if path != current]
     # The last one before stays: another run, of an older source, may be about to import it.

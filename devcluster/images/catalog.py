@@ -35,6 +35,9 @@ class Image:
 
     args: dict[str, str] = field(default_factory=dict)
     artifact: MavenArtifact | None = None
+    ours: bool = False
+    """Whether no registry has it: it is built where a Docker engine pulls the others."""
+
     keep_layers: bool = False
     """Whether the steps of this build are kept, for an image that is built again and again."""
 
@@ -72,13 +75,14 @@ _ALL = (
     _airflow("3.3.2", "2026-09-18", f"{_EXTRAS},git,amazon,google-auth"),
     Image("postgres", "docker.io/library/postgres:17", HERE / "postgres", artifact=_POSTGRES),
     Image("git-sync", "registry.k8s.io/git-sync/git-sync:v4.7.1", HERE / "git_sync"),
-    Image("servers", "localhost/devcluster/servers:1", HERE / "servers", args={"PINNED_TO": "2026-11-20"}),
-    Image("git-server", "localhost/devcluster/git-server:1", HERE / "git_server"),
+    Image("servers", "localhost/devcluster/servers:1", HERE / "servers", args={"PINNED_TO": "2026-11-20"}, ours=True),
+    Image("git-server", "localhost/devcluster/git-server:1", HERE / "git_server", ours=True),
     Image(
         "operator",
         "ghcr.io/airflow-operator/airflow-operator:0.1.0",
         PROJECT,
         sources=("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock", "README.md", "LICENSE", "operator"),
+        ours=True,
         keep_layers=True,
     ),
     _airflow("2.11.2", "2026-03-16", _EXTRAS),

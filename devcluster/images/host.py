@@ -1,6 +1,7 @@
 """What this host must have to build images, and how its commands are run."""
 
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from devcluster.errors import DevclusterError
 
 FREE_GB_TO_BUILD = 6
 _DEBIAN_PACKAGES = {"buildah": "buildah", "mmdebstrap": "mmdebstrap", "mvn": "maven"}
+_CA_INSIDE = "/run/secrets/ca-bundle"
 _locks: set[int] = set()
 
 
@@ -92,3 +94,18 @@ def package_index() -> dict[str, str]:
     """Settings of pip's and uv's package index, as this host has them."""
     names = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX")
     return {name: value for name in names if (value := os.environ.get(name))}
+
+
+def build_secrets(scratch: Path) -> list[str]:
+    """Options that lend this host's certificate authorities and package index to RUN steps; nothing of them stays in a layer."""
+    settings = package_index()
+    options = []
+    if bundle := ca_bundle():
+        options.append(f"--secret=id=ca-bundle,src={bundle}")
+        settings |= {"SSL_CERT_FILE": _CA_INSIDE, "PIP_CERT": _CA_INSIDE}
+    if settings:
+        file = scratch / "build-env"
+        file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()))
+        file.chmod(0o600)
+        options.append(f"--secret=id=build-env,src={file}")
+    return options

@@ -1,7 +1,6 @@
 """buildah with a store of its own in the cache, so that the host's images are never touched."""
 
 import os
-import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ from devcluster.images import base, host
 from devcluster.progress import progress
 
 _SCRATCH = "scratch-"
-_CA_INSIDE = "/run/secrets/ca-bundle"
 # Then the store is emptied: steps of old builds are of no use, and buildah does not tell them from the new ones.
 _KEPT_STEPS = 100
 
@@ -78,24 +76,10 @@ class Store:
             *("bud", "--isolation", "chroot", "--pull-never", "--tag", tag),
             f"--layers={str(keep_layers).lower()}",
             *options,
-            *self._secrets(),
+            *host.build_secrets(self.scratch),
             str(context),
             failure=f"Could not build {tag}",
         )
-
-    def _secrets(self) -> list[str]:
-        """Options that lend the host's certificate authorities and package index to RUN steps; nothing of them stays in a layer."""
-        settings = host.package_index()
-        options = []
-        if bundle := host.ca_bundle():
-            options.append(f"--secret=id=ca-bundle,src={bundle}")
-            settings |= {"SSL_CERT_FILE": _CA_INSIDE, "PIP_CERT": _CA_INSIDE}
-        if settings:
-            file = self.scratch / "build-env"
-            file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()))
-            file.chmod(0o600)
-            options.append(f"--secret=id=build-env,src={file}")
-        return options
 
     def export(self, tag: str, archive: Path) -> None:
         """Write an image as a docker-archive that `ctr images import` reads, and drop it from the store."""

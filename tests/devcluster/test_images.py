@@ -13,7 +13,7 @@ from devcluster import packages
 from devcluster.errors import DevclusterError
 from devcluster.images import base, build, host
 from devcluster.images.__main__ import main
-from devcluster.images.builder import _fetched, _forget_older, archive
+from devcluster.images.builder import _fetched, archive, forget_older
 from devcluster.images.catalog import DEFAULT, IMAGES, Image, MavenArtifact
 
 ENTRYPOINT = IMAGES["airflow-3.3.2"].context / "entrypoint.sh"
@@ -86,7 +86,7 @@ def test_of_older_archives_only_the_last_one_stays(cache: Path) -> None:
         os.utime(cache / name, (1000 - age, 1000 - age))
     other = cache / "x-server-aaaaaaaaaaaa.tar"
     other.touch()
-    _forget_older(image_of(cache), cache / names[0])
+    forget_older(image_of(cache), cache / names[0])
     assert {path.name for path in cache.iterdir()} == {names[0], names[1], other.name}
 
 

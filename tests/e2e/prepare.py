@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from devcluster import DevclusterError, Provider, packages, provider
-from devcluster.images import IMAGES, build
+from devcluster.images import IMAGES, build, engine
 from devcluster.progress import progress, say
 from tests.e2e.kubectl import Kubectl, KubectlError
 
@@ -52,7 +52,7 @@ def load_images(cluster: Provider, kubectl: Kubectl, needed: Sequence[str]) -> d
         return dict.fromkeys(needed, "")
     system = kubectl.within("kube-system")
     loaded = (system.get("configmap", LOADED) or {}).get("data") or {}
-    archives = build(needed)
+    archives = engine.archives(needed) if cluster.name == "kind" else build(needed)
     for name, archive in archives.items():
         if loaded.get(name) != archive.name:
             cluster.load_image(archive, [IMAGES[name].tag])
