@@ -7,7 +7,7 @@ PYTEST := $(RUN) pytest
 CLUSTER := $(RUN) python -m devcluster
 WORKERS ?= 2
 
-.PHONY: help setup check test e2e e2e-all demo bench generate up down clean
+.PHONY: help setup check test e2e e2e-all demo bench generate compatible up down clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -31,8 +31,8 @@ check: setup ## format, lint, types, import contracts, unit and golden tests, ge
 	$(RUN) python -m airflow_operator.docgen --check
 	$(PYTEST) -n $(WORKERS) tests
 
-test: check ## check, and the integration tests on a real etcd, kube-apiserver and PostgreSQL
-	$(CLUSTER) build control-plane
+test: check ## check, and the integration tests on a real etcd, kube-apiserver (1.37, and 1.30 for the CRDs) and PostgreSQL
+	$(CLUSTER) build control-plane kubernetes-1.30
 	$(PYTEST) -n $(WORKERS) -m integration --durations=10 tests
 
 e2e: setup ## real Airflow on a real cluster: the demo and the core of the end-to-end tests
@@ -41,7 +41,7 @@ e2e: setup ## real Airflow on a real cluster: the demo and the core of the end-t
 	$(PYTEST) -m "cluster or e2e" --durations=10 --timeout=1500 tests
 
 e2e-all: e2e ## every end-to-end test, and the Jobs' scripts in every version of Airflow that can be had
-	$(PYTEST) -m airflow --durations=10 --timeout=1500 tests
+	$(PYTEST) -m "airflow or e2e_all" --durations=10 --timeout=1500 tests
 
 demo: setup ## from nothing to a finished DAG run on a cluster that stays up
 	$(RUN) python -m tests.e2e.demo
@@ -60,6 +60,12 @@ generate: setup ## write crds/, the install manifests and the API reference anew
 	$(RUN) python -m airflow_operator.installgen
 	$(RUN) python -m airflow_operator.docgen
 	$(RUN) python -m tests.golden.regenerate
+
+compatible: setup ## what crds/ refuses, drops or reads otherwise that the release SINCE=TAG took
+	@test -n "$(SINCE)" || { echo "error: say SINCE=TAG, such as SINCE=v0.1.0" >&2; exit 2; }
+	@rm -rf .build/released && mkdir -p .build/released
+	git archive $(SINCE) crds | tar -x -C .build/released
+	$(RUN) python -m airflow_operator.crdgen.compatibility .build/released/crds crds
 
 clean: down ## the same, and the virtual environment and build output too
 	rm -rf .venv .build dist

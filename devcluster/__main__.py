@@ -12,7 +12,7 @@ from devcluster.errors import DevclusterError
 from devcluster.progress import say
 from devcluster.providers import provider
 
-_GROUPS = {group.name: group for group in (*tools.GROUPS, tools.KIND)}
+_GROUPS = {group.name: group for group in (*tools.GROUPS, tools.OLD_KUBERNETES, tools.KIND)}
 
 
 def _parser() -> argparse.ArgumentParser:

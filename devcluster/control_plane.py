@@ -27,7 +27,7 @@ from typing import IO, Any, Self
 from devcluster import components
 from devcluster.errors import DevclusterError
 from devcluster.processes import free_ports, last_lines, pids_with_argument_under, running, wait_until, write_record
-from devcluster.tools import control_plane_binaries
+from devcluster.tools import NEWEST, Kubernetes, control_plane_binaries
 
 ADDRESS = "127.0.0.1"
 # There are no pods that could use it: an address of the documentation range, so that a host without a network works too.
@@ -79,9 +79,12 @@ class ControlPlane:
     server: str
     """URL of the API server."""
 
-    def __init__(self, *, controller_manager: bool = False) -> None:
-        """Choose whether garbage collection and the workload controllers run too."""
+    def __init__(self, *, controller_manager: bool = False, kubernetes: Kubernetes = NEWEST) -> None:
+        """Choose whether garbage collection and the workload controllers run too, and, without them, an older API server."""
+        if controller_manager and kubernetes != NEWEST:
+            raise DevclusterError(f"Only the API server of Kubernetes {kubernetes} is built: its controllers are not.")
         self._with_controllers = controller_manager
+        self._kubernetes = kubernetes
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._binaries: dict[str, Path] = {}
@@ -89,7 +92,7 @@ class ControlPlane:
     def __enter__(self) -> Self:
         """Start all of it and wait until the API server is ready."""
         wanted = ("etcd", "kube-apiserver", "kubectl", *(("kube-controller-manager",) if self._with_controllers else ()))
-        self._binaries = control_plane_binaries(wanted)
+        self._binaries = control_plane_binaries(wanted, self._kubernetes)
         for attempt in range(ATTEMPTS):
             try:
                 self._start()

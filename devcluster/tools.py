@@ -8,20 +8,19 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from devcluster import locks, paths
 from devcluster.errors import DevclusterError
 from devcluster.golang import find_go
 from devcluster.progress import progress, say
 
-KUBERNETES_VERSION = "1.37.2"
+Kubernetes = Literal["1.30", "1.37"]
+"""What the tests run on: the oldest that we support, of which only the API server is built, and the newest."""
+OLDEST: Kubernetes = "1.30"
+NEWEST: Kubernetes = "1.37"
 CONTAINERD_VERSION = "2.2.1"
 FREE_GB_TO_BUILD = 15
-# Without these the server calls itself v0.0.0 and clients refuse it.
-_KUBERNETES_LDFLAGS = (
-    f"-s -w -X k8s.io/component-base/version.gitVersion=v{KUBERNETES_VERSION}"
-    " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"
-)
 _CONTAINERD_LDFLAGS = f"-s -w -X github.com/containerd/containerd/v2/version.Version={CONTAINERD_VERSION}"
 
 
@@ -60,6 +59,13 @@ class Group:
         return paths.cache() / "bin" / f"{self.name}-{digest.hexdigest()[:12]}"
 
 
+def _kubernetes_ldflags(version: str) -> str:
+    """Without these the server calls itself v0.0.0 and clients refuse it."""
+    major, minor, _ = version.split(".")
+    variables = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
+    return " ".join(["-s -w", *(f"-X k8s.io/component-base/version.{name}={value}" for name, value in variables.items())])
+
+
 KUBERNETES = Group(
     "kubernetes",
     {
@@ -71,7 +77,14 @@ KUBERNETES = Group(
         "kubelet": "k8s.io/kubernetes/cmd/kubelet",
         "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
     },
-    _KUBERNETES_LDFLAGS,
+    _kubernetes_ldflags("1.37.2"),
+)
+OLD_KUBERNETES = Group(
+    "kubernetes-1.30",
+    {"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"},
+    _kubernetes_ldflags("1.30.14"),
+    # Without the cloud providers that it still had inside.
+    tags="providerless",
 )
 CONTAINERD = Group(
     "containerd",
@@ -138,10 +151,15 @@ def build(group: Group, names: tuple[str, ...] = ()) -> Path:
     return directory
 
 
-def control_plane_binaries(names: tuple[str, ...] = CONTROL_PLANE) -> dict[str, Path]:
-    """Paths of the binaries of a control plane; those in $KUBEBUILDER_ASSETS go first, the others are built."""
+def control_plane_binaries(names: tuple[str, ...] = CONTROL_PLANE, kubernetes: Kubernetes = NEWEST) -> dict[str, Path]:
+    """Paths of the binaries of a control plane; those in $KUBEBUILDER_ASSETS go first, the others are built.
+
+    The oldest Kubernetes gives its API server; etcd and kubectl are those of the newest.
+    """
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     found = {name: Path(assets, name) for name in names if assets and Path(assets, name).exists()}
+    if kubernetes == OLDEST:
+        found |= {name: build(OLD_KUBERNETES) / name for name in OLD_KUBERNETES.packages}
     missing = tuple(name for name in names if name not in found)
     if missing:
         directory = build(KUBERNETES, missing)

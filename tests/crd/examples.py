@@ -267,6 +267,7 @@ _CLUSTERS = [
         "spec.env[0].valueFrom",
         "set exactly one of secretKeyRef, configMapKeyRef, fieldRef",
     ),
+    Refused("name of a variable", cluster({"env": [{"name": "1A"}]}), "spec.env[0].name", "must match ^[-._a-zA-Z]", "match '^[-._a-zA-Z]"),
     Refused("variable twice", cluster({"env": [{"name": "A"}, {"name": "A"}]}), "spec.env[1]", "name A stands twice", "uplicate"),
     Refused(
         "envFrom of nothing", cluster({"envFrom": [{"prefix": "A_"}]}), "spec.envFrom[0]", "set exactly one of secretRef, configMapRef"

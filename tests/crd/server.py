@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from kubernetes.client import ApiException, CustomObjectsApi
+from kubernetes.config import new_client_from_config
+
+from airflow_operator.domain.kinds import GROUP, VERSION, kind_of
 from devcluster.control_plane import ControlPlane
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,3 +35,18 @@ class Server:
     def get(self, *arguments: str) -> Any:
         """An object as JSON."""
         return json.loads(self.kubectl("get", *arguments, "-o", "json").stdout)
+
+    def complaint(self, document: Any) -> str:
+        """What is said against a resource of ours; empty when it is taken. In namespace default whatever it says, and nothing is kept."""
+        body = {**document, "metadata": {**document["metadata"], "namespace": "default"}}
+        try:
+            self._resources.create_namespaced_custom_object(
+                GROUP, VERSION, "default", kind_of(body).plural, body, dry_run="All", field_validation="Strict"
+            )
+        except ApiException as refused:
+            return str(json.loads(refused.body)["message"])
+        return ""
+
+    @cached_property
+    def _resources(self) -> CustomObjectsApi:
+        return CustomObjectsApi(new_client_from_config(str(self.control_plane.kubeconfig)))

@@ -9,6 +9,7 @@ import pytest
 
 from tests.crd.examples import ALLOWED_CHANGES, REFUSED, REFUSED_CHANGES, SAMPLES, Refused, RefusedChange, cluster, git, ours, parse
 from tests.crd.server import Server
+from tests.golden.rendering import NAMES, rendered
 
 pytestmark = pytest.mark.integration
 
@@ -157,3 +158,14 @@ def test_short_names_and_category(server: Server) -> None:
 def test_explain_reads_as_documentation(server: Server, path: str, words: str) -> None:
     told = " ".join(server.kubectl("explain", path).stdout.split())
     assert words in told
+
+
+@pytest.mark.parametrize("sample", NAMES)
+def test_everything_that_a_sample_renders_to_is_taken(server: Server, sample: str) -> None:
+    """By the API server's whole validation and under strict field validation, in whatever namespace."""
+    objects = [{**manifest, "metadata": {**manifest["metadata"], "namespace": "default"}} for manifest in rendered(sample)]
+    made = server.kubectl(
+        *("create", "--dry-run=server", "--validate=strict", "-o", "name", "-f", "-"),
+        document={"apiVersion": "v1", "kind": "List", "items": objects},
+    )
+    assert len(made.stdout.splitlines()) == len(objects)

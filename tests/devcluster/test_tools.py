@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from devcluster import certs, golang, images_builtin, paths, tools
+from devcluster import certs, control_plane, golang, images_builtin, paths, tools
 from devcluster.errors import DevclusterError
 
 
@@ -49,6 +49,20 @@ def test_binaries_of_kubebuilder_assets_are_used_and_only_the_others_are_built(c
     assert built == [("kube-controller-manager",)]
     assert found["etcd"] == assets / "etcd"
     assert found["kube-controller-manager"] == tools.KUBERNETES.directory / "kube-controller-manager"
+
+
+def test_of_the_oldest_kubernetes_only_the_api_server_is_taken(cache, monkeypatch):
+    built = []
+    monkeypatch.setattr(tools, "build", lambda group, names=(): built.append((group.name, names)) or group.directory)
+    found = tools.control_plane_binaries(("etcd", "kube-apiserver", "kubectl"), tools.OLDEST)
+    assert built == [("kubernetes-1.30", ()), ("kubernetes", ("etcd", "kubectl"))]
+    assert found["kube-apiserver"].parent == tools.OLD_KUBERNETES.directory
+    assert found["etcd"].parent == found["kubectl"].parent == tools.KUBERNETES.directory
+
+
+def test_the_oldest_kubernetes_has_no_controllers():
+    with pytest.raises(DevclusterError, match=r"Only the API server of Kubernetes 1\.30 is built"):
+        control_plane.ControlPlane(controller_manager=True, kubernetes=tools.OLDEST)
 
 
 def test_a_full_disk_is_one_sentence(cache, monkeypatch):

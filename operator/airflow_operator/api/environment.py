@@ -33,8 +33,8 @@ class EnvSource(Model):
 class EnvVar(Model):
     """One environment variable."""
 
-    name: Annotated[str, Field(min_length=1, max_length=256)] = Field(
-        json_schema_extra={"pattern": "^[-._a-zA-Z][-._a-zA-Z0-9]*$"}, description="Name of the variable."
+    name: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")] = Field(
+        description="Name of the variable."
     )
     value: Annotated[str, Field(max_length=32768)] | None = Field(default=None, description="Its value. Keep secrets out: use valueFrom.")
     value_from: EnvSource | None = Field(default=None, description="Where its value comes from instead.")
