@@ -154,6 +154,7 @@ SCHEDULER_PROBES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         # The health server is a process of its own that looks up this scheduler's heartbeat: a hung one is found.
         "startupProbe": http("/health", 8974, periodSeconds=2, timeoutSeconds=5, failureThreshold=90),
-        "livenessProbe": http("/health", 8974, periodSeconds=20, timeoutSeconds=10, failureThreshold=5),
+        # And is not given the hours that a drain may take: it hears no signal.
+        "livenessProbe": http("/health", 8974, periodSeconds=20, timeoutSeconds=10, failureThreshold=5, terminationGracePeriodSeconds=60),
     }
 )

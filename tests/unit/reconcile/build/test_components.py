@@ -120,6 +120,7 @@ def test_a_scheduler_that_runs_tasks_is_a_worker(version):
     assert pod("scheduler", **fields)["spec"]["terminationGracePeriodSeconds"] == 600
     own = {**fields, "scheduler": {"drainTimeout": "90m"}, "config": {"core": {"hostname_callable": "socket.gethostname"}}}
     assert pod("scheduler", **own)["spec"]["terminationGracePeriodSeconds"] == 5400
+    assert container("scheduler", **own)["livenessProbe"]["terminationGracePeriodSeconds"] == 60, "one that hangs does not drain"
     assert "AIRFLOW__CORE__HOSTNAME_CALLABLE" not in variables("scheduler", **own)
 
 
