@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, CHILD_KINDS, POD, SECRET
+from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, ALL_CHILD_KINDS, POD, SECRET
 from airflow_operator.domain.manifest import Kind, Live, dig
 from airflow_operator.domain.permissions import GRANTED_ROLE
 from airflow_operator.reconcile.report import report, unchanged_but
@@ -101,7 +101,7 @@ class Grants:
         for task in tasks:
             task.cancel()
         log.info("namespace %s is granted", namespace)
-        self._watches[namespace] = [asyncio.create_task(self._follow(kind, namespace)) for kind in (*CHILD_KINDS, POD)]
+        self._watches[namespace] = [asyncio.create_task(self._follow(kind, namespace)) for kind in (*ALL_CHILD_KINDS, POD)]
 
     async def _leave(self, namespace: str) -> None:
         tasks = self._watches.pop(namespace, [])

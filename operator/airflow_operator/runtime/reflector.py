@@ -14,7 +14,7 @@ from functools import partial
 from airflow_operator.domain import labels
 from airflow_operator.domain.kinds import CONFIG_MAP, SECRET
 from airflow_operator.domain.manifest import Kind, Live, dig
-from airflow_operator.kube.errors import ApiError, Forbidden
+from airflow_operator.kube.errors import ApiError, Forbidden, NotFound
 from airflow_operator.kube.protocol import Kube
 from airflow_operator.runtime.wakeups import References, Wakeups
 
@@ -25,6 +25,8 @@ REFERENCED = (SECRET, CONFIG_MAP)
 
 PAUSE = 1.0
 """Between two watches, in seconds: a server that ends each one at once is not hammered."""
+ABSENT_PAUSE = 300.0
+"""Between two looks for a kind that is not installed."""
 LONGEST_PAUSE = 30.0
 """After many failures in a row."""
 
@@ -91,7 +93,8 @@ async def follow(
                 noticed(event, live)
         except Exception as error:
             failures += 1
-            pause = min(PAUSE * 2.0**failures, LONGEST_PAUSE)
+            # A kind that is not installed may be some day; until then nobody waits for it.
+            pause = ABSENT_PAUSE if isinstance(error, NotFound) else min(PAUSE * 2.0**failures, LONGEST_PAUSE)
             _report(where, error, failures)
         await asyncio.sleep(pause * random.uniform(0.8, 1.2))
 

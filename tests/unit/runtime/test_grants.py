@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, CHILD_KINDS, SECRET
+from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, ALL_CHILD_KINDS, SECRET
 from airflow_operator.domain.manifest import Kind, Live
 from airflow_operator.kube.protocol import Kube, WatchEvent
 from airflow_operator.reconcile.types import LookAgain
@@ -140,7 +140,7 @@ async def test_granted_namespaces_are_watched_until_the_grant_is_taken_back() ->
     assert await bench.reconcile() == LookAgain(7)
     await bench.reconcile()
     await asyncio.sleep(0.01)
-    assert len(world.watching) == 2 * (len(CHILD_KINDS) + 1), "each kind once, whatever is asked how often"
+    assert len(world.watching) == 2 * (len(ALL_CHILD_KINDS) + 1), "each kind once, whatever is asked how often"
     assert ("team", "secrets", "") in world.watching
     assert ("team", "services", "app.kubernetes.io/managed-by=airflow-operator") in world.watching
 

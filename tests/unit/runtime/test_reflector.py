@@ -10,9 +10,9 @@ import pytest
 
 from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, CONFIG_MAP, SECRET
 from airflow_operator.domain.manifest import Kind
-from airflow_operator.kube.errors import Forbidden, Unavailable
+from airflow_operator.kube.errors import Forbidden, NotFound, Unavailable
 from airflow_operator.kube.protocol import Kube, WatchEvent
-from airflow_operator.runtime.reflector import Reflector
+from airflow_operator.runtime.reflector import Reflector, follow
 from airflow_operator.runtime.wakeups import References, Resource, Wakeups
 
 C = Resource(AIRFLOW_CLUSTER, "team", "c")
@@ -92,3 +92,12 @@ def test_one_watch_a_kind_and_namespace() -> None:
         assert len(watches) == expected
         for watch in watches:
             watch.close()
+
+
+@pytest.mark.looptime
+async def test_kind_that_is_not_installed_is_looked_for_now_and_then() -> None:
+    kube = Script(*[NotFound(404, "NotFound", "the server could not find the requested resource")] * 9)
+    watch = asyncio.create_task(follow(cast("Kube", kube), SECRET, "team", lambda event, live: None))
+    await asyncio.sleep(1000)
+    watch.cancel()
+    assert 3 <= len(kube.calls) <= 5
