@@ -14,7 +14,7 @@ from tests.e2e.prepare import chromium
 from tests.e2e.reach import Reach
 from tests.e2e.test_ui import FLAGS, PATIENCE
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e_all, pytest.mark.timeout(900)]
 
 ISSUER = f"http://{servers.OIDC}:{servers.PORT}"
 USERS = {

@@ -9,7 +9,7 @@ from tests.e2e.deployment import CLUSTER, Deployment
 from tests.e2e.kubectl import condition
 from tests.e2e.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e_all, pytest.mark.timeout(900)]
 
 BUCKET = "airflow-logs"
 CONNECTION = f"aws://key:s3cr3t@/?endpoint_url=http%3A%2F%2F{servers.STORE}%3A{servers.PORT}&region_name=us-east-1"
