@@ -644,11 +644,18 @@ REFUSED_CHANGES = [
     ),
 ]
 
+_THERE = {"key": "team", "operator": "Exists"}
+
 ALLOWED_CHANGES = [
     ("larger data", _postgres(storage={"size": "2Gi"}), _postgres(storage={"size": "2049Mi"})),
     ("other unit", _postgres(storage={"size": "2Gi"}), _postgres(storage={"size": "2048Mi"})),
     ("own claim for logs", _logs(size="2Gi"), _logs(claimName="shared")),
     ("logs off", _logs(size="2Gi"), cluster(name="changing")),
+    (
+        "namespaces by a label that is there",
+        base(name="changing"),
+        base({"allowedClusters": {"namespaces": {"from": "Selector", "selector": {"matchExpressions": [_THERE]}}}}, "changing"),
+    ),
     ("deletion policy", base(name="changing"), base({"deletionPolicy": "Delete"}, "changing")),
     ("replicas", cluster(name="changing"), cluster({"scheduler": {"replicas": 0}}, "changing")),
 ]

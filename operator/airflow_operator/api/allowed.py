@@ -14,7 +14,7 @@ NamespaceName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-
 LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
 
 _VALUES = Cel(
-    rule="(self.operator in ['In', 'NotIn']) == (size(self.values) > 0)",
+    rule="(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
     message="In and NotIn need values; Exists and DoesNotExist take none",
     check=lambda it: (it.operator in ("In", "NotIn")) == bool(it.values),
 )
