@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,7 @@ class Place:
     def put(self, value: Any) -> None:
         """Set or remove it."""
         if value is not _ABSENT:
-            self.container[self.key] = value
+            self.container[self.key] = deepcopy(value)
         elif isinstance(self.container, list):
             del self.container[self.key]
         else:
@@ -94,7 +95,8 @@ def _likely(place: Place) -> st.SearchStrategy[Any]:
 @st.composite
 def nearly_valid(draw: st.DrawFn) -> Json:
     """A resource of either kind with up to three places changed."""
-    document: Json = draw(st.sampled_from(draw(deployments())))
+    # Copies, since strategies give the same object again and again.
+    document: Json = deepcopy(draw(st.sampled_from(draw(deployments()))))
     for _ in range(draw(st.integers(0, 3))):
         place = draw(st.sampled_from(list(_places(document["spec"], SPECS[document["kind"]]))))
         place.put(draw(st.one_of(_likely(place), _likely(place), _WRONG, st.just(_ABSENT))))
