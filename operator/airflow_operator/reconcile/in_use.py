@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow_operator.domain import labels
 from airflow_operator.domain.manifest import Live, ObjectKey, dig, key_of
+from airflow_operator.domain.volumes import config_maps_of
 from airflow_operator.reconcile import evidence
 from airflow_operator.reconcile.types import SeenCluster
 
@@ -22,12 +23,6 @@ def objects_in_use(seen: SeenCluster) -> set[ObjectKey]:
     # The pod template of tasks is text, and names others.
     texts = [text for key in used & set(found) for text in dig(found[key], "data", default={}).values()]
     return {key_of(child) for key, child in found.items() if key in used or any(key[1] in text for text in texts)}
-
-
-def config_maps_of(volume: Live) -> list[str]:
-    """The ConfigMaps that a volume shows."""
-    sources = [volume, *dig(volume, "projected", "sources", default=[])]
-    return [name for source in sources if (name := dig(source, "configMap", "name"))]
 
 
 def accounts_in_use(seen: SeenCluster) -> dict[str, set[str]]:

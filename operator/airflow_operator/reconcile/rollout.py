@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from airflow_operator.domain import labels
 from airflow_operator.domain.manifest import Live, Manifest, ObjectKey, dig, key_of
-from airflow_operator.reconcile.in_use import config_maps_of
+from airflow_operator.domain.volumes import config_maps_of
 
 
 def in_order(desired: Sequence[Manifest], live: Mapping[ObjectKey, Live]) -> tuple[list[Manifest], list[ObjectKey]]:
