@@ -397,13 +397,6 @@ _CLUSTERS = [
         "keys below airflow-operator.dev/",
     ),
     Refused(
-        "volume without a name",
-        cluster({"scheduler": {"volumes": [{"emptyDir": {}}]}}),
-        "spec.scheduler.volumes[0].name",
-        "must be set",
-        "Required value",
-    ),
-    Refused(
         "mount twice",
         cluster({"pods": {"volumeMounts": [{"mountPath": "/a", "name": "x"}, {"mountPath": "/a", "name": "y"}]}}),
         "spec.pods.volumeMounts[1]",

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_operator.api import parse_cluster
+from airflow_operator.domain.errors import InvalidSpec
 from tests.crd.examples import ALLOWED_CHANGES, REFUSED, REFUSED_CHANGES, SAMPLES, Refused, RefusedChange, cluster, git, ours, parse
 from tests.crd.server import Server
 from tests.golden.rendering import NAMES, rendered
@@ -31,6 +33,17 @@ def test_refused_example(server: Server, example: Refused) -> None:
     assert done.returncode != 0
     assert example.from_server in done.stderr
     assert example.field.removesuffix("[1]") in done.stderr
+
+
+def test_a_volume_without_a_name_is_refused(server: Server) -> None:
+    document = cluster({"scheduler": {"volumes": [{"emptyDir": {}}]}}, "nameless")
+    done = server.apply(document, "--dry-run=server")
+    assert done.returncode != 0
+    # Its own words, before any rule: a list that merges by name cannot hold it.
+    assert ".spec.scheduler.volumes" in done.stderr
+    assert '["name"]' in done.stderr
+    with pytest.raises(InvalidSpec, match="volumes"):
+        parse_cluster(document)
 
 
 @pytest.mark.parametrize("example", REFUSED_CHANGES, ids=lambda example: example.id)
@@ -79,7 +92,8 @@ def test_defaults_are_filled_in_to_the_last_leaf(server: Server) -> None:
     assert spec["dags"] == [
         {"name": "dags-folder", "git": {"repo": "https://git.example.com/etl.git", "ref": "HEAD", "period": "60s", "delivery": "Sidecar"}}
     ]
-    assert spec["gitSync"]["image"]["repository"] == "registry.k8s.io/git-sync/git-sync"
+    # Which image that is, the operator's settings say: a mirror replaces only what nobody named.
+    assert spec["gitSync"]["image"] == {"pullPolicy": "IfNotPresent"}
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
