@@ -43,6 +43,10 @@ async def test_a_second_apply_writes_nothing(
     kube: Kube, namespace: str, audit: Audit, player: PodPlayer, sample: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     owner = await kube.create(children.owner_manifest(namespace))
+    for document in yaml.safe_load_all(sample.read_text()):
+        if document["kind"] == "ServiceAccount":
+            # What a sample brings beside our resources and its pods cannot be made without.
+            await kube.create({**document, "metadata": {**document["metadata"], "namespace": namespace}})
     manifests = rendered(sample, owner, capsys)
     first = await apply(kube, Desired(manifests), [], owner=owner)
     assert first.refused == ()
