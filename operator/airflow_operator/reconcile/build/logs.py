@@ -48,6 +48,8 @@ def _cron_job(cluster: ValidatedCluster, retention: str) -> Manifest:
     minute = int(digest([cluster.namespace, cluster.name]), 16) % 60
     spec = {
         "schedule": f"{minute} 3 * * *",
+        # Said, so that it is put right where somebody else says otherwise.
+        "suspend": False,
         "concurrencyPolicy": "Forbid",
         "successfulJobsHistoryLimit": 1,
         "failedJobsHistoryLimit": 1,
