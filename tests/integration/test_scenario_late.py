@@ -126,7 +126,7 @@ async def test_secret_that_goes_changes_nothing_that_runs(stage: Stage) -> None:
         await stage.quiet()
         assert await stage.templates() == before
         # That it is ready again was told a moment ago in the same words.
-        assert (await stage.events())[len(events) :] == [("Warning", "SecretNotFound")]
+        assert (await stage.events())[len(events) :] == [("Warning", "SecretNotFound"), ("Normal", "Found")]
 
 
 async def test_component_that_crashes_is_named_with_its_last_words(stage: Stage) -> None:
