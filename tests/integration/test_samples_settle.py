@@ -38,15 +38,18 @@ def rendered(sample: Path, owner: Live, capsys: pytest.CaptureFixture[str]) -> t
     return tuple(manifest for manifest in manifests if manifest["apiVersion"] != API_VERSION and kind_of(manifest) in CHILD_KINDS)
 
 
+def accounts_of(sample: Path) -> list[Manifest]:
+    """The ServiceAccounts that a sample brings itself: its pods cannot be made without."""
+    return [document for document in yaml.safe_load_all(sample.read_text()) if document["kind"] == "ServiceAccount"]
+
+
 @pytest.mark.parametrize("sample", SAMPLES, ids=[path.stem for path in SAMPLES])
 async def test_a_second_apply_writes_nothing(
     kube: Kube, namespace: str, audit: Audit, player: PodPlayer, sample: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     owner = await kube.create(children.owner_manifest(namespace))
-    for document in yaml.safe_load_all(sample.read_text()):
-        if document["kind"] == "ServiceAccount":
-            # What a sample brings beside our resources and its pods cannot be made without.
-            await kube.create({**document, "metadata": {**document["metadata"], "namespace": namespace}})
+    for account in accounts_of(sample):
+        await kube.create({**account, "metadata": {**account["metadata"], "namespace": namespace}})
     manifests = rendered(sample, owner, capsys)
     first = await apply(kube, Desired(manifests), [], owner=owner)
     assert first.refused == ()

@@ -34,7 +34,7 @@ MISTAKES = {
     "container": ({"scheduler": {"extraContainers": [{"name": "side"}]}}, "spec.scheduler.extraContainers: ", "image"),
     "security": ({"pods": {"securityContext": {"runAsRoot": True}}}, "spec.pods.securityContext: ", "runAsRoot"),
     "task template": (
-        {**KUBERNETES, "taskPods": {"templates": [{"name": "gpu", **patched("base", resourcess={})}]}},
+        {"taskPods": {"templates": [{"name": "gpu", **patched("base", resourcess={})}]}},
         "spec.taskPods.templates[gpu].podTemplate: ",
         "resourcess",
     ),
