@@ -31,7 +31,7 @@ from tests.integration.scenario_world import World
 BASE = "platform"
 CLUSTER = "prod"
 API_VERSION = "airflow-operator.dev/v1alpha1"
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def base(name: str = BASE, **spec: Any) -> Manifest:
