@@ -15,7 +15,7 @@ from tests.e2e.deployment import CLUSTER, Deployment, dag_file
 from tests.e2e.kubectl import Kubectl
 from tests.e2e.waiting import Stopwatch, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.timeout(1200)
 
 VERSIONS = ("2.11.2", "3.3.2")
 SECONDS = 60
@@ -94,6 +94,7 @@ def usual(kubectl: Kubectl) -> Iterator[dict[str, Deployment]]:
     yield from side_by_side(kubectl, VERSIONS)
 
 
+@pytest.mark.e2e
 def test_every_version_is_run() -> None:
     assert set(VERSIONS) == set(RELEASES)
 
@@ -114,6 +115,7 @@ def run_one_dag(deployment: Deployment) -> None:
     deployment.wait_until_settled()
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("version", VERSIONS)
 def test_one_dag(usual: dict[str, Deployment], version: str) -> None:
     run_one_dag(usual[version])
@@ -152,6 +154,7 @@ def drain(deployment: Deployment) -> None:
     assert all(task["duration"] >= SECONDS for task in tasks if task["task_id"] == "sleep")
 
 
+@pytest.mark.e2e_all
 def test_schedulers_that_go_wait_for_their_tasks(usual: dict[str, Deployment]) -> None:
     for deployment in usual.values():
         deployment.wait_until_ready()
