@@ -158,3 +158,24 @@ SCHEDULER_PROBES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "livenessProbe": http("/health", 8974, periodSeconds=20, timeoutSeconds=10, failureThreshold=5, terminationGracePeriodSeconds=60),
     }
 )
+
+
+DAG_PROCESSOR = Component(
+    name="dag-processor",
+    command="dag-processor",
+    probes=heartbeat("DagProcessorJob"),
+    reads_dags=True,
+    health_key="dag_processor",
+    grace=60,
+)
+TRIGGERER = Component(
+    name="triggerer",
+    command="triggerer",
+    ports=MappingProxyType({"triggerer-logs": 8794}),
+    probes=heartbeat("TriggererJob"),
+    reads_dags=True,
+    serves_logs=True,
+    health_key="triggerer",
+    grace=60,
+)
+"""Both are run and watched alike in Airflow 2 and 3."""

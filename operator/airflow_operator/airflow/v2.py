@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from airflow_operator.airflow.facts import FAB, SCHEDULER_PROBES, Component, Options, Release, heartbeat, server_probes
+from airflow_operator.airflow.facts import DAG_PROCESSOR, FAB, SCHEDULER_PROBES, TRIGGERER, Component, Options, Release, server_probes
 
 _HEALTH = "/health"
 _BACKENDS = f"{FAB}.api.auth.backend"
@@ -44,24 +44,8 @@ AIRFLOW_2_11 = Release(
         # Below 30 s a killed scheduler's job row looks alive for minutes and its tasks wait for adoption.
         grace=60,
     ),
-    dag_processor=Component(
-        name="dag-processor",
-        command="dag-processor",
-        probes=heartbeat("DagProcessorJob"),
-        reads_dags=True,
-        health_key="dag_processor",
-        grace=60,
-    ),
-    triggerer=Component(
-        name="triggerer",
-        command="triggerer",
-        ports=MappingProxyType({"triggerer-logs": 8794}),
-        probes=heartbeat("TriggererJob"),
-        reads_dags=True,
-        serves_logs=True,
-        health_key="triggerer",
-        grace=60,
-    ),
+    dag_processor=DAG_PROCESSOR,
+    triggerer=TRIGGERER,
     health_path=_HEALTH,
     base_url=("webserver", "base_url"),
     webserver_config=("webserver", "config_file"),
