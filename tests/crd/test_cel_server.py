@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,9 @@ def test_a_volume_without_a_name_is_refused(server: Server) -> None:
     document = cluster({"scheduler": {"volumes": [{"emptyDir": {}}]}}, "nameless")
     done = server.apply(document, "--dry-run=server")
     assert done.returncode != 0
-    # Its own words, before any rule: a list that merges by name cannot hold it.
+    # Its own words (they differ by version), before any rule: a list that merges by name cannot hold it.
     assert ".spec.scheduler.volumes" in done.stderr
-    assert '["name"]' in done.stderr
+    assert re.search(r'"name"\W', done.stderr)
     with pytest.raises(InvalidSpec, match="volumes"):
         parse_cluster(document)
 

@@ -123,10 +123,7 @@ async def test_foreign_object_of_a_childs_name_is_not_touched(stage: Stage, kind
         await stage.ready()
 
 
-UNKNOWN_FIELD = {
-    "executors": ["KubernetesExecutor"],
-    "taskPods": {"podTemplate": {"spec": {"containers": [{"name": "base", "imagePullPolice": "Always"}]}}},
-}
+UNKNOWN_FIELD = {"taskPods": {"podTemplate": {"spec": {"containers": [{"name": "base", "imagePullPolice": "Always"}]}}}}
 BAD_AFFINITY = {"scheduler": {"affinity": {"nodeAffinity": {"requiredDuringScheduling": {"nodeSelectorTerms": []}}}}}
 BAD_TOLERATION = {"pods": {"tolerations": [{"key": "a", "operator": "Equals"}]}}
 
