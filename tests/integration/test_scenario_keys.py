@@ -11,6 +11,7 @@ from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, JOB, SECRET, STATEFUL
 from airflow_operator.domain.manifest import dig
 from tests.integration.eventually import eventually
 from tests.integration.scenario import BASE, CLUSTER, Stage
+from tests.integration.scenario_world import told
 
 pytestmark = pytest.mark.integration
 
@@ -91,6 +92,32 @@ async def test_keys_that_are_lost_for_good_are_not_made_anew(stage: Stage) -> No
         # Put back from a backup.
         meta = {name: kept["metadata"][name] for name in ("name", "labels")}
         await stage.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": kept["data"]})
+        await stage.ready()
+        assert (await stage.must_get(SECRET, copy_of(stage)))["data"] == kept["data"]
+        assert await stage.templates() == templates
+
+
+async def test_lost_keys_are_told_when_every_job_is_gone_too(stage: Stage) -> None:
+    async with stage.operator():
+        await stage.up()
+        await stage.quiet()
+        kept, templates = await stage.must_get(SECRET, KEYS), await stage.templates()
+    for name in (KEYS, copy_of(stage)):
+        await stage.delete(SECRET, name)
+    for job in await stage.children(JOB):
+        await stage.delete(JOB, job["metadata"]["name"])
+    stage.world.answers("provision", told("KeyMismatch", message="Made with other keys."))
+    async with stage.operator():
+        lost = await stage.says("KeysAvailable", "False", "KeyLost")
+        assert f"Put Secret {KEYS} back from a backup" in lost["message"]
+        await stage.quiet()
+        assert await stage.get(SECRET, KEYS) is None
+        assert await stage.templates() == templates, "what runs stays"
+        stage.world.answers_by_itself("provision")
+        meta = {name: kept["metadata"][name] for name in ("name", "labels")}
+        await stage.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": kept["data"]})
+        await stage.says("KeysAvailable", "False", "KeyMismatch", words=copy_of(stage))
+        await stage.delete(SECRET, copy_of(stage))
         await stage.ready()
         assert (await stage.must_get(SECRET, copy_of(stage)))["data"] == kept["data"]
         assert await stage.templates() == templates

@@ -92,7 +92,7 @@ OWNED: tuple[Owned, ...] = (
         secret=True,
     ),
     Owned(
-        _SET + "it makes the keys and keeps them in a Secret",
+        _SET + "it makes the keys and keeps them in a Secret; to bring your own, use spec.keys",
         {
             "core": ("fernet_key",),
             "api": ("secret_key",),

@@ -79,6 +79,14 @@ def steady(asked: Condition, resource: Live) -> Condition:
     return Condition(asked.type, "False", before["reason"], before["message"])
 
 
+def keys_lost(cluster: ValidatedCluster, finding: Condition, seen: SeenCluster) -> tuple[Condition, ...]:
+    """Keys that no pod ever had meet a database that is there: its own are gone, and so is every Job that could have told of it."""
+    own = names.keys(cluster.name)
+    if finding.reason != "KeyMismatch" or any(item["kind"] == "Secret" and item["metadata"]["name"] == own for item in seen.children):
+        return ()
+    return (Condition("KeysAvailable", "False", "KeyLost", finding.message),)
+
+
 def _database_finding(reason: str, message: str) -> Condition:
     return Condition("DatabaseReady", "False", reason, message, waiting=True)
 

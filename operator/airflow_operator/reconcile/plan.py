@@ -27,7 +27,7 @@ from airflow_operator.reconcile.build import (
 )
 from airflow_operator.reconcile.build.components import COMPONENTS
 from airflow_operator.reconcile.build.provision import database_job
-from airflow_operator.reconcile.database import Database, base_ready, blocked, decide, steady
+from airflow_operator.reconcile.database import Database, base_ready, blocked, decide, keys_lost, steady
 from airflow_operator.reconcile.evidence import Evidence
 from airflow_operator.reconcile.in_use import WORKLOADS, accounts_in_use, objects_in_use
 from airflow_operator.reconcile.keys import JWT_SECRET, Keys
@@ -57,7 +57,8 @@ def plan(cluster: ValidatedCluster, keys: Keys, admin: Admin | None, seen: SeenC
         job = [database_job(cluster, keys)] if database.wanted else []
         # A migration may be under way while the database is looked at anew.
         kept = [item.key for item in own]
-        return _step(cluster, keys, seen, job, (base, database.finding), stage="Provisioning", keep=kept, database=database)
+        findings = (base, database.finding, *keys_lost(cluster, database.finding, seen))
+        return _step(cluster, keys, seen, job, findings, stage="Provisioning", keep=kept, database=database)
     state = schema.decide(own, database.provisioned, cluster.image, seen.now)
     current = state.state == "Current"
     migrated = Condition(

@@ -29,12 +29,13 @@ VALID = (
     Condition("ReferencesResolved", "True", "Found", "Everything that the spec names is there."),
     Condition("KeysAvailable", "True", "Available", "The cluster's keys are there and well-formed."),
 )
-"""What has been passed before a status can be made at all."""
+"""What has been passed before a status can be made at all, unless a step found otherwise."""
 
 
 def conditions(cluster: ValidatedCluster, step: Step, applied: Applied, seen: SeenCluster) -> list[Condition]:
     """One condition a concern, then Ready, Progressing and Degraded made of them."""
-    found = [*VALID, *step.findings]
+    told = {item.type for item in step.findings}
+    found = [*(item for item in VALID if item.type not in told), *step.findings]
     if not step.stage:
         found += _running(cluster, step, applied, seen)
     found.append(_logs(cluster))

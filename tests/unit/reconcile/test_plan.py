@@ -83,6 +83,15 @@ def test_what_only_others_can_change_is_asked_for_again_after_a_while(verdict):
     assert condition(again, "DatabaseReady").reason == verdict
 
 
+def test_keys_that_no_pod_had_and_a_database_that_knows_others_are_lost_keys():
+    mismatch = ended(PROVISION, {"result": "KeyMismatch", "message": "Other keys."})
+    told = condition(step(provisioning=mismatch), "KeysAvailable")
+    assert (told.status, told.reason, told.waiting) == ("False", "KeyLost", False)
+    assert "Put Secret demo-keys back from a backup" in told.message
+    in_place = factory.live(keys.secret_of("demo", "team", KEYS.data))
+    assert "KeysAvailable" not in {item.type for item in step(in_place, provisioning=mismatch).findings}
+
+
 def test_the_last_answer_is_told_until_there_is_a_new_one():
     told = {
         "type": "DatabaseReady",
