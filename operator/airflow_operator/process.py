@@ -8,7 +8,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from airflow_operator.domain.manifest import Kind, dig
 from airflow_operator.kube.client import connect
 from airflow_operator.kube.errors import Forbidden, NotFound, Unavailable
 from airflow_operator.kube.protocol import Kube
+from airflow_operator.kube.wrapped import Guarded
 from airflow_operator.runtime import health, liveness, webhook
 from airflow_operator.runtime.context import Context, utc_now
 from airflow_operator.runtime.events import COMPONENT, Events
@@ -28,9 +29,10 @@ from airflow_operator.runtime.grants import Grants
 from airflow_operator.runtime.health import HealthProbe, HttpHealthProbe, NoHealthProbe
 from airflow_operator.runtime.health_turns import HealthTurns
 from airflow_operator.runtime.lag import LagMeter
-from airflow_operator.runtime.leader import Leader, LeadersKube, Timing
+from airflow_operator.runtime.leader import Leader, Timing
 from airflow_operator.runtime.login import Login
 from airflow_operator.runtime.operator import Duties, Operator
+from airflow_operator.runtime.pace import Pace
 from airflow_operator.runtime.reflector import Reflector
 from airflow_operator.runtime.wakeups import References, Wakeups
 from airflow_operator.settings import InvalidSetting, Settings, variable
@@ -73,7 +75,7 @@ class Process:
                 if not await _before(end, leader.take()):
                     return
                 await stack.enter_async_context(_leading(leader))
-                kube = LeadersKube(kube, leader)
+            kube = Guarded(kube, before_write(self.settings, leader))
             if await crds_installed(kube, self.settings.namespaces, end):
                 operator, grants = await self._assemble(kube, stack, wakeups, news)
                 await self._watch(operator, grants, stop, watching)
@@ -125,6 +127,19 @@ def real_duties() -> Mapping[Kind, Duties]:
         AIRFLOW_BASE: Duties(reconcile_base, delete_base),
         AIRFLOW_CLUSTER: Duties(reconcile_cluster, delete_cluster),
     }
+
+
+def before_write(settings: Settings, leader: Leader | None) -> Callable[[], Awaitable[None]]:
+    """What each write waits for: its turn, and then whether this replica still leads."""
+    pace = Pace(settings.writes_per_second) if settings.writes_per_second else None
+
+    async def guard() -> None:
+        if pace:
+            await pace.turn()
+        if leader:
+            leader.require()
+
+    return guard
 
 
 def leader_of(settings: Settings, kube: Kube, environ: Mapping[str, str]) -> Leader | None:

@@ -53,6 +53,7 @@ class Settings:
     debounce: Annotated[float, "For how many seconds news about one resource is gathered before it is looked at."] = 0.1
     concurrency: Annotated[int, "How many resources are reconciled at the same time."] = 20
     requests_at_once: Annotated[int, "How many requests to the API server are under way at the same time; watches do not count."] = 32
+    writes_per_second: Annotated[int, "How many writes go to the API server in any second at most; 0: as many as there are."] = 50
     reconcile_timeout: Annotated[float, "How many seconds one reconciliation may take."] = 120.0
     deletion_timeout: Annotated[
         float,
@@ -87,8 +88,9 @@ class Settings:
                 f"{variable('lease_retry_period')} must be below {variable('lease_renew_deadline')}, and that below "
                 f"{variable('lease_duration')}: two leaders could work at once otherwise."
             )
-        if self.debounce < 0:
-            raise InvalidSetting(f"{variable('debounce')} must not be negative.")
+        for name in ("debounce", "writes_per_second"):
+            if getattr(self, name) < 0:
+                raise InvalidSetting(f"{variable(name)} must not be negative.")
 
     @property
     def platform(self) -> Platform:
@@ -176,6 +178,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "debounce": _seconds,
     "concurrency": _whole,
     "requests_at_once": _whole,
+    "writes_per_second": _whole,
     "reconcile_timeout": _seconds,
     "deletion_timeout": _seconds,
     "leader_election": _flag,

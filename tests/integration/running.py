@@ -33,7 +33,7 @@ CRDS = Path(__file__).parents[2] / "crds"
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 15.0
 
-QUICK = Settings(debounce=0.05, health_port=0, webhook_port=0)
+QUICK = Settings(debounce=0.05, writes_per_second=0, health_port=0, webhook_port=0)
 """Settings of a test: ports of their own, little patience."""
 
 ALL_HEALTHY = Health(

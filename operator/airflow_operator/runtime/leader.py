@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_operator.domain.kinds import GROUP, LEASE
-from airflow_operator.domain.manifest import Kind, Live, Manifest, dig
+from airflow_operator.domain.manifest import Live, dig
 from airflow_operator.domain.permissions import OPERATOR_LEASE as NAME
 from airflow_operator.kube.errors import AlreadyExists, ApiError, Conflict
-from airflow_operator.kube.protocol import FIELD_MANAGER, STATUS_MANAGER, Kube, Propagation, WatchEvent
+from airflow_operator.kube.protocol import Kube
 from airflow_operator.runtime.context import utc_now
 
 log = logging.getLogger("airflow_operator.leader")
@@ -67,6 +67,11 @@ class Leader:
     def leads(self) -> bool:
         """Whether nobody else can hold the Lease now."""
         return self._clock() - self._renewed < self._timing.renew_deadline
+
+    def require(self) -> None:
+        """Raises NotLeading unless this replica leads."""
+        if not self.leads():
+            raise NotLeading("another replica may lead by now: nothing is written")
 
     async def take(self) -> None:
         """Wait until the Lease is ours."""
@@ -146,61 +151,3 @@ class Leader:
         notes = {**dig(live, "metadata", "annotations", default={}), WEBHOOK: webhook}
         change = [guard, {"op": "add", "path": "/metadata/annotations", "value": notes}, {"op": "add", "path": "/spec", "value": spec}]
         await self._kube.patch(LEASE, self._namespace, NAME, change)
-
-
-class LeadersKube:
-    """The API server for the leader alone: each write first asks whether it still leads."""
-
-    def __init__(self, kube: Kube, leader: Leader) -> None:
-        """Reads go through as they are."""
-        self._kube = kube
-        self._leader = leader
-
-    def _require(self) -> None:
-        if not self._leader.leads():
-            raise NotLeading("another replica may lead by now: nothing is written")
-
-    async def get(self, kind: Kind, namespace: str, name: str) -> Live | None:
-        """See `Kube.get`."""
-        return await self._kube.get(kind, namespace, name)
-
-    async def list(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "") -> Sequence[Live]:
-        """See `Kube.list`."""
-        return await self._kube.list(kind, namespace, labels=labels, fields=fields)
-
-    async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
-        """See `Kube.apply`."""
-        self._require()
-        return await self._kube.apply(manifest, manager=manager, dry_run=dry_run)
-
-    async def apply_status(self, manifest: Manifest, *, manager: str = STATUS_MANAGER) -> Live:
-        """See `Kube.apply_status`."""
-        self._require()
-        return await self._kube.apply_status(manifest, manager=manager)
-
-    async def create(self, manifest: Manifest) -> Live:
-        """See `Kube.create`."""
-        self._require()
-        return await self._kube.create(manifest)
-
-    async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[dict[str, Any]], *, dry_run: bool = False) -> Live:
-        """See `Kube.patch`."""
-        self._require()
-        return await self._kube.patch(kind, namespace, name, operations, dry_run=dry_run)
-
-    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str = "", propagation: Propagation = "Background") -> None:
-        """See `Kube.delete`."""
-        self._require()
-        await self._kube.delete(kind, namespace, name, uid=uid, propagation=propagation)
-
-    async def allowed(self, verb: str, kind: Kind, namespace: str) -> bool:
-        """See `Kube.allowed`."""
-        return await self._kube.allowed(verb, kind, namespace)
-
-    async def whoami(self) -> str:
-        """See `Kube.whoami`."""
-        return await self._kube.whoami()
-
-    def watch_metadata(self, kind: Kind, namespace: str, *, labels: str = "") -> AsyncIterator[WatchEvent]:
-        """See `Kube.watch_metadata`."""
-        return self._kube.watch_metadata(kind, namespace, labels=labels)

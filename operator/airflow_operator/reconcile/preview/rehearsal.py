@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_operator.domain.kinds import EVENT, kind_of
 from airflow_operator.domain.manifest import Kind, Live, Manifest, ObjectKey, key_of
-from airflow_operator.kube.protocol import FIELD_MANAGER, STATUS_MANAGER, Propagation, WatchEvent
+from airflow_operator.kube.protocol import FIELD_MANAGER, STATUS_MANAGER, Propagation
+from airflow_operator.kube.wrapped import Wrapped
 
 if TYPE_CHECKING:
     from airflow_operator.kube.protocol import Kube
 
 
-class Rehearsal:
+class Rehearsal(Wrapped):
     """A `Kube` that sends nothing to the API server but reads and dry runs."""
 
     def __init__(self, kube: Kube, given: Iterable[Live]) -> None:
         """`given` are taken as applied, whatever the API server has."""
-        self._kube = kube
+        super().__init__(kube)
         self._given: dict[ObjectKey, Live] = {key_of(item): item for item in given}
         self.created: list[Manifest] = []
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Live | None:
-        """As Kube; what was given or created here comes first."""
+        """See `Kube.get`; what was given or created here comes first."""
         found = self._given.get(ObjectKey(kind.api_version, kind.kind, namespace, name))
         return found if found is not None else await self._kube.get(kind, namespace, name)
 
     async def list(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "") -> Sequence[Live]:
-        """As Kube; without a selector what was given is among them."""
+        """See `Kube.list`; without a selector what was given is among them."""
         found = {key_of(item): item for item in await self._kube.list(kind, namespace, labels=labels, fields=fields)}
         mine = {key: item for key, item in self._given.items() if kind_of(item) == kind and namespace in ("", key.namespace)}
         return [*{**found, **{key: item for key, item in mine.items() if not (labels or fields) or key in found}}.values()]
@@ -55,15 +56,3 @@ class Rehearsal:
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str = "", propagation: Propagation = "Background") -> None:
         """Nothing goes."""
-
-    async def allowed(self, verb: str, kind: Kind, namespace: str) -> bool:
-        """As Kube."""
-        return await self._kube.allowed(verb, kind, namespace)
-
-    async def whoami(self) -> str:
-        """As Kube."""
-        return await self._kube.whoami()
-
-    def watch_metadata(self, kind: Kind, namespace: str, *, labels: str = "") -> AsyncIterator[WatchEvent]:
-        """As Kube."""
-        return self._kube.watch_metadata(kind, namespace, labels=labels)

@@ -1,0 +1,71 @@
+"""The API server behind something that looks at what is written."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+from airflow_operator.domain.manifest import Kind, Live, Manifest
+from airflow_operator.kube.protocol import FIELD_MANAGER, STATUS_MANAGER, Kube, Propagation, WatchEvent
+
+
+class Wrapped:
+    """Reads of another `Kube`, as they are; what writes is for subclasses."""
+
+    def __init__(self, kube: Kube) -> None:
+        """Nothing is asked yet."""
+        self._kube = kube
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Live | None:
+        """See `Kube.get`."""
+        return await self._kube.get(kind, namespace, name)
+
+    async def list(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "") -> Sequence[Live]:
+        """See `Kube.list`."""
+        return await self._kube.list(kind, namespace, labels=labels, fields=fields)
+
+    async def allowed(self, verb: str, kind: Kind, namespace: str) -> bool:
+        """See `Kube.allowed`."""
+        return await self._kube.allowed(verb, kind, namespace)
+
+    async def whoami(self) -> str:
+        """See `Kube.whoami`."""
+        return await self._kube.whoami()
+
+    def watch_metadata(self, kind: Kind, namespace: str, *, labels: str = "") -> AsyncIterator[WatchEvent]:
+        """See `Kube.watch_metadata`."""
+        return self._kube.watch_metadata(kind, namespace, labels=labels)
+
+
+class Guarded(Wrapped):
+    """Every write, dry runs too, first waits for a guard, which may raise instead."""
+
+    def __init__(self, kube: Kube, before_write: Callable[[], Awaitable[None]]) -> None:
+        """`before_write` is called for each write anew."""
+        super().__init__(kube)
+        self._before_write = before_write
+
+    async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
+        """See `Kube.apply`."""
+        await self._before_write()
+        return await self._kube.apply(manifest, manager=manager, dry_run=dry_run)
+
+    async def apply_status(self, manifest: Manifest, *, manager: str = STATUS_MANAGER) -> Live:
+        """See `Kube.apply_status`."""
+        await self._before_write()
+        return await self._kube.apply_status(manifest, manager=manager)
+
+    async def create(self, manifest: Manifest) -> Live:
+        """See `Kube.create`."""
+        await self._before_write()
+        return await self._kube.create(manifest)
+
+    async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[dict[str, Any]], *, dry_run: bool = False) -> Live:
+        """See `Kube.patch`."""
+        await self._before_write()
+        return await self._kube.patch(kind, namespace, name, operations, dry_run=dry_run)
+
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str = "", propagation: Propagation = "Background") -> None:
+        """See `Kube.delete`."""
+        await self._before_write()
+        await self._kube.delete(kind, namespace, name, uid=uid, propagation=propagation)
