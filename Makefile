@@ -46,7 +46,10 @@ e2e-all: e2e ## every end-to-end test, and the Jobs' scripts in every version of
 demo: setup ## from nothing to a finished DAG run on a cluster that stays up
 	$(RUN) python -m tests.e2e.demo
 
-bench: setup ## the critical path from kubectl apply to the first DAG run, in seconds (on a quiet machine)
+bench: setup ## what the operator costs beside those who only write, a fleet of 1000, the critical path (on a quiet machine)
+	$(CLUSTER) build control-plane
+	$(RUN) python -m tests.bench.throughput
+	$(RUN) python -m tests.bench.fleet
 	$(RUN) python -m tests.bench.critical_path $(ROUNDS)
 
 up: setup ## a Kubernetes cluster for development, with all images

@@ -20,7 +20,8 @@ from tests.e2e.waiting import Stopwatch, until
 pytestmark = [pytest.mark.e2e_all, pytest.mark.timeout(900)]
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-PROVIDER = "/home/airflow/.local/lib/python3.11/site-packages/airflow/providers/cncf"
+PROVIDER = "the path of the executor's provider in the image"
+FIND = "import airflow.providers.cncf.kubernetes as it, pathlib; print(pathlib.Path(it.__file__).parent)"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ MISTAKES = (
 class Mistaken(Deployment):
     """A deployment whose spec is changed and put back."""
 
+    provider = ""
+
     def bring_up(self) -> None:
         self.make_namespace()
         key = {"ssh-privatekey": self.git.keys["ssh-privatekey"]}
@@ -82,10 +85,12 @@ class Mistaken(Deployment):
         self.apply()
         self.wait_until_ready()
         self.wait_until_settled()
+        (pod, *_) = self.pods("scheduler")
+        self.provider = self.kubectl.execute(pod["metadata"]["name"], "python", "-c", FIND).split()[-1]
 
     def make(self, mistake: Mistake) -> None:
         """Change the spec as the mistake says."""
-        spec: Object = dict(mistake.spec)
+        spec: Object = json.loads(json.dumps(mistake.spec).replace(PROVIDER, self.provider))
         if mistake.git:
             (entry,) = self.cluster["spec"]["dags"]
             spec["dags"] = [{**entry, "git": {**entry["git"], **mistake.git}}]

@@ -13,6 +13,8 @@ from airflow_operator.reconcile.build import airflow_env, config, custom, dags, 
 from airflow_operator.reconcile.validate import ValidatedCluster
 
 COMPONENT = "task"
+# libyaml's, where PyYAML has it: this text is made at each look, and Python's own takes most of the look.
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 GRACE = 600
 """Seconds for a task that is told to end, to run its on_kill."""
 
@@ -59,7 +61,7 @@ def template_config_map(cluster: ValidatedCluster) -> Manifest:
     """The templates as the scheduler reads them, each a file."""
     files = {config.POD_TEMPLATE_FILE: template(cluster)}
     files |= {f"{each.name}.yaml": template(cluster, each) for each in cluster.spec.task_pods.templates}
-    return meta.config_map(cluster, "pod-template", {name: yaml.safe_dump(made, sort_keys=True) for name, made in files.items()})
+    return meta.config_map(cluster, "pod-template", {name: yaml.dump(made, Dumper=_DUMPER, sort_keys=True) for name, made in files.items()})
 
 
 def field_of(chosen: TaskTemplate) -> str:
