@@ -17,7 +17,7 @@ from airflow_operator.reconcile.observe import observe
 from airflow_operator.reconcile.plan import Admin, plan
 from airflow_operator.reconcile.prove import opaque_parts, prove_pods
 from airflow_operator.reconcile.report import report, unchanged_but
-from airflow_operator.reconcile.secrets import Kept, keep_admin, keep_keys
+from airflow_operator.reconcile.secrets import keep_admin, keep_keys
 from airflow_operator.reconcile.status import counts, status, summary, what_runs
 from airflow_operator.reconcile.types import RETRY_REFUSED, Condition, LookAgain, SeenCluster, Step, soonest
 from airflow_operator.reconcile.validate import ValidatedCluster, validate
@@ -77,11 +77,11 @@ class Decided:
 
 async def decide(ctx: Context, cluster: ValidatedCluster, seen: SeenCluster) -> Decided:
     """Keys and administrator first, which are made once; then the plan."""
-    kept = await keep_keys(ctx.kube, cluster, seen)
-    admin = await keep_admin(ctx.kube, cluster, kept.keys, seen)
-    _expect_news(ctx, cluster, kept)
+    keys = await keep_keys(ctx.kube, cluster, seen)
+    admin = await keep_admin(ctx.kube, cluster, keys, seen)
+    _expect_news(ctx, cluster, keys)
     seen = replace(seen, commits=ctx.news.commits(cluster.namespace, cluster.name))
-    return Decided(plan(cluster, kept.keys, admin, seen), kept.keys, admin, seen)
+    return Decided(plan(cluster, keys, admin, seen), keys, admin, seen)
 
 
 async def prove_opaque(kube: Kube, cluster: ValidatedCluster, step: Step, seen: SeenCluster) -> None:
@@ -108,9 +108,9 @@ async def _carry_out(ctx: Context, cluster: ValidatedCluster, step: Step, seen: 
     return await apply(ctx.kube, Desired(step.objects, step.keep), remaining, owner=seen.resource)
 
 
-def _expect_news(ctx: Context, cluster: ValidatedCluster, kept: Kept) -> None:
+def _expect_news(ctx: Context, cluster: ValidatedCluster, keys: Keys) -> None:
     for entry in cluster.spec.dags:
-        token = webhook_token(cluster.namespace, cluster.name, entry, kept.keys)
+        token = webhook_token(cluster.namespace, cluster.name, entry, keys)
         ctx.news.expect(cluster.namespace, cluster.name, entry.name, token)
 
 

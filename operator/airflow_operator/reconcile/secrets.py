@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_operator.domain import labels, names
@@ -26,15 +25,7 @@ if TYPE_CHECKING:
 ADMIN_USER = "admin"
 
 
-@dataclass(frozen=True)
-class Kept:
-    """The cluster's keys, and whether the Secret that its pods read is there."""
-
-    keys: Keys
-    in_place: bool
-
-
-async def keep_keys(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) -> Kept:
+async def keep_keys(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) -> Keys:
     """Find the keys, restore the Secret or its copy where one is gone, generate them only for a database that never was.
 
     Raises Waiting, reason KeyMalformed, KeyMismatch or KeyLost, when a person has to help.
@@ -58,8 +49,7 @@ async def keep_keys(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) ->
     await keep_beside_base(kube, cluster, usable, copy)
     if own is None and _provisioned(cluster, seen):
         await create_once(kube, keys.secret_of(cluster.name, cluster.namespace, usable.data))
-        return Kept(usable, in_place=True)
-    return Kept(usable, in_place=own is not None)
+    return usable
 
 
 def _require_one_piece(own: Live, copy: Live) -> None:

@@ -61,36 +61,35 @@ async def kept(store, *, own=None, copy=None, provisioning=()):
 async def test_keys_that_are_there_are_used_and_nothing_is_written():
     store = Store()
     found = await kept(store, own=OWN, copy=COPY, provisioning=PROVISIONED)
-    assert (found.keys.data, found.in_place, store.created) == (KEYS.data, True, [])
+    assert (found.data, store.created) == (KEYS.data, [])
 
 
 async def test_a_new_cluster_gets_keys_beside_the_base_first():
     store = Store()
     found = await kept(store)
     assert store.names == [names.keys_copy(NAMESPACE, NAME)]
-    assert not found.in_place
-    assert keys.read(store.created[0]).data == found.keys.data
+    assert keys.read(store.created[0]).data == found.data
 
 
 async def test_keys_are_not_given_to_a_namespace_of_the_same_name():
     of_the_earlier_one = [{**item, "metadata": {**item["metadata"], "annotations": {evidence.OWNER: "gone"}}} for item in PROVISIONED]
     store = Store()
-    assert not (await kept(store, copy=COPY, provisioning=of_the_earlier_one)).in_place
+    await kept(store, copy=COPY, provisioning=of_the_earlier_one)
     assert store.created == []
 
 
 async def test_the_clusters_own_secret_is_made_once_the_database_is():
     store = Store()
-    assert not (await kept(store, copy=COPY)).in_place
+    await kept(store, copy=COPY)
     assert store.created == []
-    found = await kept(store, copy=COPY, provisioning=PROVISIONED)
-    assert (found.in_place, store.names) == (True, [names.keys(NAME)])
+    await kept(store, copy=COPY, provisioning=PROVISIONED)
+    assert store.names == [names.keys(NAME)]
     assert keys.read(store.created[0]).data == KEYS.data
 
 
 async def test_a_lost_copy_is_made_again():
     store = Store()
-    assert (await kept(store, own=OWN, provisioning=PROVISIONED)).in_place
+    await kept(store, own=OWN, provisioning=PROVISIONED)
     assert store.names == [names.keys_copy(NAMESPACE, NAME)]
 
 
@@ -134,7 +133,7 @@ async def test_a_foreign_secret_of_the_name_is_not_taken():
 async def test_an_own_secret_without_its_labels_gets_them_back():
     bare = {**OWN, "metadata": {**OWN["metadata"], "labels": {labels.MANAGED_BY: labels.MANAGER}}}
     store = Store([bare])
-    assert (await kept(store, copy=COPY, provisioning=PROVISIONED)).keys.data == KEYS.data
+    assert (await kept(store, copy=COPY, provisioning=PROVISIONED)).data == KEYS.data
     assert store.created == []
     assert bare["metadata"]["labels"][labels.CLUSTER] == NAME
 
