@@ -37,8 +37,10 @@ class DagStatus(Model):
     """One source of DAGs."""
 
     name: Annotated[str, Field(max_length=63)] = Field(description="Name of the entry of spec.dags.")
-    repo: Annotated[str, Field(max_length=1024)] | None = Field(default=None, description="Repository that is followed.")
-    ref: Annotated[str, Field(max_length=255)] | None = Field(default=None, description="Branch, tag or commit that is followed.")
+    repo: Annotated[str, Field(max_length=1024)] | None = Field(
+        default=None, description="Repository that the commit is of; without one, that is followed."
+    )
+    ref: Annotated[str, Field(max_length=255)] | None = Field(default=None, description="Branch, tag or commit of it.")
     commit: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Commit that was synced last.")
 
 

@@ -38,12 +38,19 @@ def synced(spec: AirflowClusterSpec, pods: Sequence[Live], commits: Mapping[str,
     return Condition("DagsSynced", "False", "Syncing", "The repository has not been fetched yet.", waiting=True)
 
 
-def table(spec: AirflowClusterSpec, commits: Mapping[str, str]) -> list[dict[str, Any]]:
-    """status.dags: each entry with what it follows and the commit that was synced last."""
+def table(spec: AirflowClusterSpec, commits: Mapping[str, str], last_status: Live) -> list[dict[str, Any]]:
+    """status.dags: each entry with the commit that was synced last, and what that is a commit of.
+
+    Until another repository or ref reports its first commit, this is what ran before it, and still does: should it be declared again,
+    nobody would report its commit a second time.
+    """
+    synced_before = {row["name"]: row for row in dig(last_status, "dags", default=[]) if row.get("commit")}
     made = []
     for entry in spec.dags:
         follows = {"repo": entry.git.repo, "ref": entry.git.ref} if entry.git else {}
         row = {"name": entry.name, **follows, "commit": commits.get(entry.name)}
+        if entry in _synced(spec) and not row["commit"]:
+            row = synced_before.get(entry.name, row)
         made.append({key: value for key, value in row.items() if value})
     return made
 

@@ -131,7 +131,7 @@ def status(cluster: ValidatedCluster, step: Step, applied: Applied, seen: SeenCl
         "executor": ",".join(cluster.spec.executors),
         "schedulers": f"{scheduler['ready']}/{scheduler['desired']}",
         "components": rows,
-        "dags": dags.table(cluster.spec, commits),
+        "dags": dags.table(cluster.spec, commits, dig(seen.resource, "status", default={})),
         "url": cluster.spec.external_url or f"http://{names.api_server(cluster.name)}.{cluster.namespace}.svc:8080",
         "scheduler": {
             "replicas": int(dig(workloads.get("scheduler"), "status", "replicas", default=0)),

@@ -179,8 +179,8 @@ REPO = GIT["git"]["repo"]
 
 def test_the_table_shows_what_is_followed_and_what_was_synced():
     row = {"name": "dags-folder", "repo": REPO, "ref": "main"}
-    assert dags.table(SPEC, {}) == [row]
-    assert dags.table(SPEC, {"dags-folder": "abc"}) == [{**row, "commit": "abc"}]
+    assert dags.table(SPEC, {}, {}) == [row]
+    assert dags.table(SPEC, {"dags-folder": "abc"}, {}) == [{**row, "commit": "abc"}]
 
 
 def row(**changes):
@@ -195,6 +195,14 @@ def test_a_commit_is_remembered_by_the_status_and_news_replace_it():
 @pytest.mark.parametrize("change", [{"ref": "release"}, {"repo": "https://git.example.com/other.git"}])
 def test_a_commit_of_another_ref_or_repository_is_forgotten(change):
     assert dags.known_commits(SPEC, {}, row(**change)) == {}
+
+
+def test_until_another_source_reports_the_table_shows_what_ran_before():
+    before = row(ref="release")
+    assert dags.table(SPEC, {}, before) == [before["dags"][0]]
+    assert dags.table(SPEC, {"dags-folder": "new"}, before) == [{"name": "dags-folder", "repo": REPO, "ref": "main", "commit": "new"}]
+    in_image = factory.cluster(dags=[{"name": "dags-folder", "image": {"path": "/opt/airflow/dags"}}]).spec
+    assert dags.table(in_image, {}, before) == [{"name": "dags-folder"}]
 
 
 def test_an_entry_that_is_gone_is_told_of():
