@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator, Mapping
 
@@ -182,20 +183,23 @@ def _secrets_of(pod: Object) -> Iterator[str]:
 
 def test_a_namespace_that_is_made_again_gets_its_data_back_once_the_bases_owner_approves(tenant: Tenant) -> None:
     tenant.airflow().add_connection(CONNECTION, PASSWORD)
-    tenant.close()
     tenant.root("delete", "namespace", tenant.namespace, "--wait=true", "--timeout=300s", timeout=310)
-    tenant.make_namespace()
-    tenant.apply()
+    again = Tenant(tenant.root, tenant.namespace)
+    try:
+        again.make_namespace()
+        again.apply()
 
-    def reasons() -> set[str]:
-        return {row["reason"] for row in tenant.cluster.get("status", {}).get("conditions", [])}
+        def reasons() -> set[str]:
+            return {row["reason"] for row in again.cluster.get("status", {}).get("conditions", [])}
 
-    until("the new namespace waits", lambda: "OwnershipConflict" in reasons(), within=180, saying=lambda: str(reasons()))
-    assert condition(tenant.cluster, "Ready")["status"] == "False"
-    created = tenant.root.get("namespace", tenant.namespace)
-    assert created
-    entry = {"namespace": tenant.namespace, "uid": created["metadata"]["uid"]}
-    patch = f'{{"spec": {{"allowedClusters": {{"adopt": [{{"namespace": "{entry["namespace"]}", "uid": "{entry["uid"]}"}}]}}}}}}'
-    tenant.platform("patch", "airflowbase", BASE, "--type=merge", f"--patch={patch}")
-    tenant.wait_until_ready()
-    assert stored_password(tenant) == PASSWORD
+        until("the new namespace waits", lambda: "OwnershipConflict" in reasons(), within=180, saying=lambda: str(reasons()))
+        assert condition(again.cluster, "Ready")["status"] == "False"
+        made = again.root.get("namespace", again.namespace)
+        assert made
+        entry = {"namespace": again.namespace, "uid": made["metadata"]["uid"]}
+        patch = json.dumps({"spec": {"allowedClusters": {"adopt": [entry]}}})
+        again.platform("patch", "airflowbase", BASE, "--type=merge", f"--patch={patch}")
+        again.wait_until_ready()
+        assert stored_password(again) == PASSWORD
+    finally:
+        again.close()
