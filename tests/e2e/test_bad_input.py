@@ -98,10 +98,9 @@ class Mistaken(Deployment):
 
     def take_back(self, before: Object, mistake: Mistake) -> None:
         """Put the spec back."""
-        changed = {*mistake.spec, *(["dags"] if mistake.git else [])}
-        spec = {name: before["spec"].get(name) for name in changed}
-        if "scheduler" in spec:
-            spec["scheduler"] = {**spec["scheduler"], "volumes": None, "volumeMounts": None}
+        spec: Object = {name: {key: (before["spec"].get(name) or {}).get(key) for key in changed} for name, changed in mistake.spec.items()}
+        if mistake.git:
+            spec["dags"] = before["spec"]["dags"]
         self.kubectl("patch", "afc", CLUSTER, "--type=merge", f"--patch={json.dumps({'spec': spec})}")
 
     def serving(self) -> dict[str, set[str]]:
