@@ -72,7 +72,7 @@ def test_groups_of_an_oidc_provider_decide_what_users_may(another: Deployment, i
         "clientSecretRef": {"name": "oidc-client"},
         "roleMapping": {"airflow-admins": "Admin", "analysts": "Viewer"},
     }
-    cluster["spec"]["auth"] = {"fab": {"oidc": oidc}}
+    cluster["spec"] |= {"auth": {"fab": {"oidc": oidc}}, "apiServer": {"env": [servers.INSECURE]}}
     another.kubectl.apply(base, cluster)
     another.wait_until_ready()
 
