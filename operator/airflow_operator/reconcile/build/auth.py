@@ -94,7 +94,7 @@ def init_containers(cluster: ValidatedCluster) -> list[dict[str, Any]]:
         "name": "passwords",
         "image": cluster.image,
         "imagePullPolicy": cluster.spec.image.pull_policy,
-        "args": ["bash", "-c", f"cp {PASSWORDS_SOURCE}/{PASSWORDS_FILE} {PASSWORDS_DIR}/{PASSWORDS_FILE}"],
+        "args": ["bash", "-c", f"install -m 0600 {PASSWORDS_SOURCE}/{PASSWORDS_FILE} {PASSWORDS_DIR}/{PASSWORDS_FILE}"],
         "resources": pods.resources("copy"),
         "securityContext": pods.container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",

@@ -57,7 +57,7 @@ def test_simple_users_have_passwords_that_stay():
 def test_airflow_may_write_its_copy_of_the_passwords():
     spec = pod(cluster({"simple": {}}))
     (copy,) = spec["initContainers"]
-    assert copy["args"][-1] == "cp /run/secrets/simple-auth/passwords.json /opt/airflow/simple-auth/passwords.json"
+    assert copy["args"][-1] == "install -m 0600 /run/secrets/simple-auth/passwords.json /opt/airflow/simple-auth/passwords.json"
     mounted = {item["name"]: item for item in spec["containers"][0]["volumeMounts"]}
     assert mounted["simple-auth"].get("readOnly") is None
     assert "passwords" not in mounted
