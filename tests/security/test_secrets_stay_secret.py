@@ -12,7 +12,7 @@ from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, CHILD_K
 from airflow_operator.domain.manifest import dig
 from tests.integration.scenario import CLUSTER, Stage, cluster
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.security
 
 CANARY = "canary-of-"
 SECRETS = {
