@@ -37,7 +37,7 @@ test: check ## check, and the integration tests on a real etcd, kube-apiserver (
 
 security: setup ## proofs of what stays apart and stays secret, on a real etcd and kube-apiserver
 	$(CLUSTER) build control-plane
-	$(PYTEST) -n $(WORKERS) -m security --durations=10 tests/security
+	$(PYTEST) -n $(WORKERS) -m security $(if $(PICK),-k "$(PICK)") --durations=10 tests/security
 	$(PYTEST) -n 0 -q tests/unit/runtime/test_health.py
 
 sbom: setup ## the components of the operator's image as CycloneDX: dist/sbom.cdx.json
