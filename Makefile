@@ -7,7 +7,7 @@ PYTEST := $(RUN) pytest
 CLUSTER := $(RUN) python -m devcluster
 WORKERS ?= 2
 
-.PHONY: help setup check test e2e e2e-all demo bench generate compatible up down clean
+.PHONY: help setup check test security sbom audit e2e e2e-all demo bench generate compatible up down clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -15,7 +15,7 @@ help: ## list the targets
 setup: .venv/.ready
 
 .venv/.ready: uv.lock pyproject.toml
-	@command -v $(UV) >/dev/null || { python3 -m venv .build/uv && .build/uv/bin/pip install --quiet 'uv>=0.5'; } || \
+	@command -v $(UV) >/dev/null || { python3 -m venv .build/uv && .build/uv/bin/pip install --quiet 'uv==0.13.9'; } || \
 	  { echo "error: uv is needed: pip install uv (https://docs.astral.sh/uv)" >&2; exit 2; }
 	@$(UV) sync --frozen --quiet
 	@touch $@
@@ -34,6 +34,18 @@ check: setup ## format, lint, types, import contracts, unit and golden tests, ge
 test: check ## check, and the integration tests on a real etcd, kube-apiserver (1.37, and 1.30 for the CRDs) and PostgreSQL
 	$(CLUSTER) build control-plane kubernetes-1.30
 	$(PYTEST) -n $(WORKERS) -m integration --durations=10 tests
+
+security: setup ## proofs of what stays apart and stays secret, on a real etcd and kube-apiserver
+	$(CLUSTER) build control-plane
+	$(PYTEST) -n $(WORKERS) -m security $(if $(PICK),-k "$(PICK)") --durations=10 tests/security
+	$(PYTEST) -n 0 -q tests/unit/runtime/test_health.py
+
+sbom: setup ## the components of the operator's image as CycloneDX: dist/sbom.cdx.json
+	@mkdir -p dist
+	$(UV) export --frozen --no-dev --quiet --format cyclonedx1.5 --preview-features sbom-export -o dist/sbom.cdx.json
+
+audit: setup ## known vulnerabilities of every dependency; passes where their database cannot be reached
+	$(RUN) python -m tests.security.audit
 
 e2e: setup ## real Airflow on a real cluster: the demo and the core of the end-to-end tests
 	$(PYTEST) -m cluster_down tests/devcluster

@@ -48,6 +48,11 @@ class Settings:
         str,
         "Base URL of this operator's webhook as pods reach it; empty: git-sync is not asked to call, and commits are not told in status.",
     ] = ""
+    own_namespace: Annotated[
+        str,
+        "The operator's own namespace: NetworkPolicies let its pods in to ask for Airflow's health. "
+        "Empty: those of any namespace that are labelled as it is.",
+    ] = ""
     health_probe: Annotated[bool, "Whether Airflow's health endpoint is read; without it Ready rests on the pods alone."] = True
     resync: Annotated[float, "Every resource is looked at again after so many seconds, give or take a tenth."] = 600.0
     debounce: Annotated[float, "For how many seconds news about one resource is gathered before it is looked at."] = 0.1
@@ -99,6 +104,7 @@ class Settings:
         return Platform(
             self.image or mirrored(RELEASED_IMAGE, mirror),
             self.git_sync_webhook_url.rstrip("/"),
+            namespace=self.own_namespace,
             airflow_image=mirrored(AIRFLOW, mirror),
             git_sync_image=self.git_sync_image or mirrored(GIT_SYNC, mirror),
             postgres_image=self.postgres_image or mirrored(POSTGRES, mirror),

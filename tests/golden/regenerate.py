@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from tests.golden.rendering import KEPT, NAMES, text
+from tests.golden.rendering import KEPT, NAMES, REPORTS, report, text
 
 
 def main() -> None:
-    """Write one file a sample, and remove those without one."""
-    for stale in {path.stem for path in KEPT.glob("*.yaml")} - set(NAMES):
-        (KEPT / f"{stale}.yaml").unlink()
+    """Write the files of every sample, and remove those without one."""
+    REPORTS.mkdir(exist_ok=True)
+    for path in [*KEPT.glob("*.yaml"), *REPORTS.glob("*.txt")]:
+        if path.stem not in NAMES:
+            path.unlink()
     for name in NAMES:
         (KEPT / f"{name}.yaml").write_text(text(name), encoding="utf-8")
+        (REPORTS / f"{name}.txt").write_text(report(name), encoding="utf-8")
 
 
 if __name__ == "__main__":

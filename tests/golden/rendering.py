@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from airflow_operator.cli.report import lines
 from airflow_operator.domain.labels import TEMPLATE
 from airflow_operator.domain.manifest import Manifest
 from airflow_operator.reconcile.offline import render
@@ -16,6 +17,7 @@ from airflow_operator.reconcile.offline import render
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "manifests" / "samples"
 KEPT = Path(__file__).resolve().parent
+REPORTS = KEPT / "reports"
 
 NAMES = tuple(sorted(path.stem for path in SAMPLES.glob("*.yaml")))
 
@@ -37,6 +39,11 @@ def text(name: str) -> str:
     for digest in digests:
         made = made.replace(digest, "(digest)")
     return made
+
+
+def report(name: str) -> str:
+    """What `report --security` prints of one sample."""
+    return "\n".join(lines(rendered(name))) + "\n"
 
 
 def _holds_scripts(manifest: Manifest) -> bool:

@@ -6,8 +6,8 @@ from copy import deepcopy
 
 import pytest
 
+from airflow_operator.domain.pod_security import containers, violations
 from tests.golden.rendering import NAMES, pod_templates, rendered
-from tests.golden.restricted import containers, violations
 
 SECRETS = ("SQL_ALCHEMY_CONN", "FERNET", "JWT", "SECRET_KEY", "PASSWORD")
 

@@ -71,15 +71,22 @@ def for_namespace(namespace: str, folder: Path) -> Path:
     return kustomization.parent
 
 
-@asynccontextmanager
-async def operator_with_its_own_rights(stage: Stage, account: str, folder: Path) -> AsyncIterator[RunningOperator]:
+def kubeconfig_of(stage: Stage, account: str, folder: Path) -> Path:
+    """A kubeconfig with the rights of the operator's account and no other."""
     namespace, _, name = account.partition(":")
     token = stage.control_plane.kubectl("-n", namespace, "create", "token", name).stdout.strip()
     config: dict[str, Any] = yaml.safe_load(stage.control_plane.kubeconfig.read_text())
     config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
     path = folder / "operator.kubeconfig"
     path.write_text(yaml.safe_dump(config))
-    settings = settings_of_install(stage, account)
+    return path
+
+
+@asynccontextmanager
+async def operator_with_its_own_rights(stage: Stage, account: str, folder: Path, **changes: Any) -> AsyncIterator[RunningOperator]:
+    """`changes` are settings."""
+    path = kubeconfig_of(stage, account, folder)
+    settings = replace(settings_of_install(stage, account), **changes)
     async with running_operator(path, *settings.namespaces, health=stage.health, settings=settings) as operator:
         yield operator
 

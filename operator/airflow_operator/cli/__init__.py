@@ -44,16 +44,7 @@ def parser() -> argparse.ArgumentParser:
             help=f"{texts[field.name]} Default: {variable(field.name)}, else {shown(field.default)}.",
         )
 
-    crds = subs.add_parser("crds", help="print the CustomResourceDefinitions", description="Print the CRDs as YAML.")
-    crds.set_defaults(command=commands.crds)
-
-    render = subs.add_parser(
-        "render",
-        help="print every manifest of a resource",
-        description="Print as YAML what the operator would make of the resources in FILE, without a cluster and without secrets.",
-    )
-    render.set_defaults(command=commands.render)
-    render.add_argument("file", metavar="FILE", help="YAML of AirflowClusters and their AirflowBases; - for standard input")
+    _add_offline(subs)
 
     plan = subs.add_parser(
         "plan",
@@ -81,6 +72,31 @@ def parser() -> argparse.ArgumentParser:
     version = subs.add_parser("version", help="print the operator's version", description="Print the operator's version.")
     version.set_defaults(command=commands.version)
     return top
+
+
+def _add_offline(subs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The commands that need no cluster."""
+    crds = subs.add_parser("crds", help="print the CustomResourceDefinitions", description="Print the CRDs as YAML.")
+    crds.set_defaults(command=commands.crds)
+
+    render = subs.add_parser(
+        "render",
+        help="print every manifest of a resource",
+        description="Print as YAML what the operator would make of the resources in FILE, without a cluster and without secrets.",
+    )
+    render.set_defaults(command=commands.render)
+    render.add_argument("file", metavar="FILE", help="YAML of AirflowClusters and their AirflowBases; - for standard input")
+
+    report = subs.add_parser(
+        "report",
+        help="print what an approver asks about a file",
+        description="Print, pod by pod, what the resources of a file hold and may do, without a cluster: "
+        "Pod Security level, images, identity, rights, Secrets, and the addresses that their settings name.",
+    )
+    report.set_defaults(command=commands.report)
+    report.add_argument(
+        "--security", metavar="FILE", required=True, help="YAML of AirflowClusters and their AirflowBases; - for standard input"
+    )
 
 
 def settings_of(arguments: argparse.Namespace, base: Settings) -> Settings:

@@ -55,6 +55,18 @@ def render(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def report(arguments: argparse.Namespace) -> int:
+    """Print what the pods of the resources in a file hold and may do."""
+    from airflow_operator.cli.report import lines
+    from airflow_operator.reconcile.offline import render as rendered
+
+    try:
+        print("\n".join(lines(rendered(documents(arguments.security)))))
+    except ReconcileError as error:
+        raise CommandError(error.message) from None
+    return 0
+
+
 def plan(arguments: argparse.Namespace) -> int:
     """Print what would change if a file were applied."""
     from airflow_operator.cli.plan import run

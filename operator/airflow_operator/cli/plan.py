@@ -76,7 +76,9 @@ async def _settings(kube: Kube, namespaces: list[str]) -> Settings:
     found = await deployed.deployed_settings(kube, namespaces)
     if found is None:
         print("The operator's own settings cannot be read (--operator-namespace names its namespace); those of the install are assumed.\n")
-    return found or Settings(git_sync_webhook_url=f"http://{deployed.NAME}.{deployed.INSTALLED_IN}.svc:8090")
+    return found or Settings(
+        git_sync_webhook_url=f"http://{deployed.NAME}.{deployed.INSTALLED_IN}.svc:8090", own_namespace=deployed.INSTALLED_IN
+    )
 
 
 def _placed(document: dict[str, Any], namespace: str) -> Manifest:

@@ -13,7 +13,7 @@ from airflow_operator.domain.kinds import AIRFLOW_BASE, JOB, PERSISTENT_VOLUME_C
 from airflow_operator.domain.manifest import Live, Manifest, dig, key_of
 from airflow_operator.domain.quantities import quantity
 from airflow_operator.kube.errors import Forbidden, Invalid
-from airflow_operator.reconcile import refused_pods
+from airflow_operator.reconcile import redaction, refused_pods
 from airflow_operator.reconcile.apply import Applied, Desired, Refused, apply
 from airflow_operator.reconcile.base_external import Asked, ask
 from airflow_operator.reconcile.base_users import clusters_of
@@ -106,7 +106,8 @@ def owned(children: Sequence[Live]) -> list[Live]:
 
 async def children_of(kube: Kube, namespace: str, name: str) -> list[Live]:
     """What the operator keeps for a base, pods included."""
-    return await refused_pods.told(kube, namespace, await lists(kube, CHILDREN, namespace, f"{labels.BASE}={name},!{labels.CLUSTER}"))
+    found = await refused_pods.told(kube, namespace, await lists(kube, CHILDREN, namespace, f"{labels.BASE}={name},!{labels.CLUSTER}"))
+    return redaction.redacted(found, redaction.values_of(found))
 
 
 async def _grow(ctx: Context, name: str, spec: AirflowBaseSpec, children: Sequence[Live]) -> None:

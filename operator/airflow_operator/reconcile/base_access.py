@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypedDict
 
 from airflow_operator.api import AirflowBaseSpec, parse_base
 from airflow_operator.api.external import External
 from airflow_operator.domain import names
-from airflow_operator.domain.errors import Waiting
+from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.manifest import Live, dig
 from airflow_operator.reconcile import certificates
 from airflow_operator.reconcile.types import SeenCluster
@@ -59,6 +60,17 @@ def base_of(resource: Live) -> tuple[str, str]:
     return dig(resource, "spec", "baseRef", "namespace", default=own), dig(resource, "spec", "baseRef", "name", default="")
 
 
+def admits(base: Live | None, resource: Live, own_labels: Mapping[str, str]) -> bool:
+    """Whether the operator may look around in a base's namespace for a cluster: in its own, or in one whose base allows its namespace."""
+    namespace, own = base_of(resource)[0], resource["metadata"]["namespace"]
+    if namespace == own:
+        return True
+    try:
+        return base is not None and parse_base(base).spec.allowed_clusters.namespaces.admit(own, own_labels, own=namespace)
+    except InvalidSpec:
+        return False
+
+
 def base_access(seen: SeenCluster) -> BaseAccess:
     """The base as it was seen; raises Waiting where there is none."""
     namespace, name = base_of(seen.resource)
@@ -71,6 +83,7 @@ def base_access(seen: SeenCluster) -> BaseAccess:
     ready: Live = next((c for c in dig(live, "status", "conditions", default=[]) if c["type"] == "Ready"), {})
     current = ready.get("observedGeneration") == live["metadata"].get("generation")
     spec = parse_base(live).spec
+    allowed = spec.allowed_clusters.namespaces.admit(own, seen.namespace_labels, own=namespace)
     return BaseAccess(
         name=name,
         namespace=namespace,
@@ -78,9 +91,9 @@ def base_access(seen: SeenCluster) -> BaseAccess:
         message=ready.get("message", "") if current else "The operator has not looked at it yet.",
         **server_of(spec, name, namespace, next((claim["metadata"]["uid"] for claim in seen.base_claims), "")),
         spec=spec,
-        allowed=spec.allowed_clusters.namespaces.admit(own, seen.namespace_labels, own=namespace),
+        allowed=allowed,
         adopts=spec.allowed_clusters.adopts(own, seen.namespace_uid),
-        ca=_certificates(spec, seen.base_ca),
+        ca=_certificates(spec, seen.base_ca) if allowed else "",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from airflow_operator.api.certificates import CertificateAuthority
 from airflow_operator.domain.errors import Waiting
@@ -22,7 +23,10 @@ def place(ca: CertificateAuthority) -> tuple[str, str, str]:
 
 
 def read(ca: CertificateAuthority, live: Live | None) -> str:
-    """The certificates in PEM; raises Waiting where they are missing or are none."""
+    """The certificates in PEM and nothing else: they go to ConfigMaps, and a private key may stand beside them.
+
+    Raises Waiting where they are missing or are none.
+    """
     kind, name, key = place(ca)
     if live is None:
         raise Waiting(f"{kind}NotFound", f"{FIELD} names {kind} {name}, which does not exist in its namespace.")
@@ -31,7 +35,7 @@ def read(ca: CertificateAuthority, live: Live | None) -> str:
         raise Waiting("KeyNotFound", f"{FIELD} names the key {key} of {kind} {name}, which has no such key.")
     try:
         pem = base64.b64decode(text).decode() if kind == "Secret" else str(text)
-        x509.load_pem_x509_certificates(pem.encode())
+        found = x509.load_pem_x509_certificates(pem.encode())
     except ValueError:
         raise Waiting("CertificateMalformed", f"{FIELD}: the key {key} of {kind} {name} holds no certificate in PEM.") from None
-    return pem
+    return "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in found)

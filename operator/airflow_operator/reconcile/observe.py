@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_operator.airflow.releases import RELEASES
@@ -22,9 +23,9 @@ from airflow_operator.domain.kinds import (
 )
 from airflow_operator.domain.manifest import Kind, Live, dig
 from airflow_operator.kube.errors import NotFound
-from airflow_operator.reconcile import references, refused_pods
+from airflow_operator.reconcile import redaction, references, refused_pods
 from airflow_operator.reconcile.address import base_path
-from airflow_operator.reconcile.observe_base import lists, observe_base
+from airflow_operator.reconcile.observe_base import lists, look_at_base, look_beside_base
 from airflow_operator.reconcile.types import Health, SeenCluster
 
 if TYPE_CHECKING:
@@ -38,40 +39,48 @@ async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None
     resource = await kube.get(AIRFLOW_CLUSTER, namespace, name)
     if resource is None:
         return None
-    try:
-        spec: AirflowClusterSpec | None = parse_cluster(resource).spec
-    except InvalidSpec:
-        spec = None
+    spec = _spec_of(resource)
     wanted = {(reference.kind, reference.name) for reference in references.of_spec(spec)} if spec else set()
     # Registered before they are read: a change in between is then not missed.
     ctx.references.set(namespace, name, wanted)
     own_namespace, base, (children, absent), found = await asyncio.gather(
         kube.get(NAMESPACE, "", namespace),
-        observe_base(kube, resource),
+        look_at_base(kube, resource),
         _children(kube, namespace, f"{labels.CLUSTER}={name},!{labels.CLUSTER_NAMESPACE}"),
         _read_references(kube, namespace, wanted),
     )
-    children = await refused_pods.told(kube, namespace, children)
+    own = dig(own_namespace, "metadata", default={})
+    base = await look_beside_base(kube, resource, base, own.get("labels", {}))
+    secret = redaction.values_of([*children, *base.provisioning, *found.values()])
+    children = redaction.redacted(await refused_pods.told(kube, namespace, children), secret)
     pods = [item for item in children if item["kind"] == "Pod"]
     return SeenCluster(
         resource=resource,
-        namespace_uid=dig(own_namespace, "metadata", "uid", default=""),
+        namespace_uid=own.get("uid", ""),
         base=base.live,
         children=tuple(item for item in children if item["kind"] != "Pod"),
         pods=tuple(pods),
-        provisioning=base.provisioning,
+        provisioning=tuple(redaction.redacted(base.provisioning, secret)),
         base_claims=base.claims,
         references=found,
-        health=await _health(ctx, namespace, name, spec, pods),
+        health=_without(await _health(ctx, namespace, name, spec, pods), secret),
         commits=ctx.news.commits(namespace, name),
         now=ctx.now(),
         absent=absent,
-        namespace_going="deletionTimestamp" in dig(own_namespace, "metadata", default={}),
-        namespace_labels=dig(own_namespace, "metadata", "labels", default={}),
+        namespace_going="deletionTimestamp" in own,
+        namespace_labels=own.get("labels", {}),
         base_refused=base.refused,
         base_ca=base.ca,
         base_namespace_going=base.namespace_going,
     )
+
+
+def _spec_of(resource: Live) -> AirflowClusterSpec | None:
+    """The spec; None where it cannot be read, of which others tell."""
+    try:
+        return parse_cluster(resource).spec
+    except InvalidSpec:
+        return None
 
 
 async def _children(kube: Kube, namespace: str, selector: str) -> tuple[list[Live], frozenset[Kind]]:
@@ -114,3 +123,9 @@ async def _health(ctx: Context, namespace: str, name: str, spec: AirflowClusterS
     return await ctx.health.read(
         namespace, name, f"http://{names.api_server(name)}.{namespace}.svc:{port}{base_path(spec)}{release.health_path}"
     )
+
+
+def _without(health: Health, secret: Sequence[str]) -> Health:
+    """What an image says of itself, without what it was given."""
+    hidden = {redaction.hide(name, secret): redaction.hide(status, secret) for name, status in health.components.items()}
+    return replace(health, components=hidden)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_operator.domain import labels, names
@@ -12,7 +12,7 @@ from airflow_operator.domain.kinds import AIRFLOW_BASE, CONFIG_MAP, JOB, NAMESPA
 from airflow_operator.domain.manifest import Kind, Live, dig
 from airflow_operator.kube.errors import Forbidden
 from airflow_operator.reconcile import refused_pods
-from airflow_operator.reconcile.base_access import base_of
+from airflow_operator.reconcile.base_access import admits, base_of
 
 if TYPE_CHECKING:
     from airflow_operator.kube.protocol import Kube
@@ -30,30 +30,42 @@ class SeenBase:
     refused: str = ""
 
 
-async def observe_base(kube: Kube, resource: Live) -> SeenBase:
-    """The base of an AirflowCluster as it is now."""
+async def look_at_base(kube: Kube, resource: Live) -> SeenBase:
+    """The base of an AirflowCluster as it is now, and nothing else of its namespace: it may be somebody else's."""
+    namespace, name = base_of(resource)
+    try:
+        there, live = await asyncio.gather(kube.get(NAMESPACE, "", namespace), kube.get(AIRFLOW_BASE, namespace, name))
+    except Forbidden as error:
+        return _refused(error, resource)
+    return SeenBase(live=live, namespace_going="deletionTimestamp" in dig(there, "metadata", default={}))
+
+
+async def look_beside_base(kube: Kube, resource: Live, base: SeenBase, own_labels: Mapping[str, str]) -> SeenBase:
+    """The same with what the operator keeps there for the cluster, where the base lets it; of one that goes the Jobs at any rate."""
     namespace, name = base_of(resource)
     own = resource["metadata"]
     beside = f"{labels.CLUSTER}={own['name']},{labels.CLUSTER_NAMESPACE}={own['namespace']}"
+    if base.refused or not admits(base.live, resource, own_labels):
+        # What an earlier grant left there is still cleared away.
+        going = "deletionTimestamp" in own and not base.refused
+        return replace(base, provisioning=tuple(await kube.list(JOB, namespace, labels=beside))) if going else base
     try:
-        there, live, provisioning, claims = await asyncio.gather(
-            kube.get(NAMESPACE, "", namespace),
-            kube.get(AIRFLOW_BASE, namespace, name),
+        provisioning, claims, ca = await asyncio.gather(
             lists(kube, (JOB, SECRET, POD), namespace, beside),
             kube.list(PERSISTENT_VOLUME_CLAIM, namespace, labels=f"{labels.BASE}={name},{labels.COMPONENT}=postgres"),
+            read_ca(kube, namespace, base.live),
         )
-        ca = await read_ca(kube, namespace, live)
+        provisioning = await refused_pods.told(kube, namespace, provisioning)
     except Forbidden as error:
-        if namespace == own["namespace"]:
-            raise
-        return SeenBase(refused=error.message)
-    return SeenBase(
-        live=live,
-        provisioning=tuple(await refused_pods.told(kube, namespace, provisioning)),
-        claims=tuple(claim for claim in claims if claim["metadata"]["name"] == names.postgres_claim(name)),
-        ca=ca,
-        namespace_going="deletionTimestamp" in dig(there, "metadata", default={}),
-    )
+        return _refused(error, resource)
+    kept = tuple(claim for claim in claims if claim["metadata"]["name"] == names.postgres_claim(name))
+    return replace(base, provisioning=tuple(provisioning), claims=kept, ca=ca)
+
+
+def _refused(error: Forbidden, resource: Live) -> SeenBase:
+    if base_of(resource)[0] == resource["metadata"]["namespace"]:
+        raise error
+    return SeenBase(refused=error.message)
 
 
 async def read_ca(kube: Kube, namespace: str, base: Live | None) -> Live | None:

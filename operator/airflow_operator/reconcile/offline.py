@@ -21,7 +21,9 @@ from airflow_operator.reconcile.types import Platform
 from airflow_operator.reconcile.validate import ValidatedCluster, release_as_run
 
 UID = "00000000-0000-0000-0000-000000000000"
-PLATFORM = Platform("ghcr.io/airflow-operator/airflow-operator:0.1.0", "http://airflow-operator.airflow-operator.svc:8090")
+PLATFORM = Platform(
+    "ghcr.io/airflow-operator/airflow-operator:0.1.0", "http://airflow-operator.airflow-operator.svc:8090", "airflow-operator"
+)
 
 STAND_IN = Keys(
     {

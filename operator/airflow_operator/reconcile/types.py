@@ -37,6 +37,8 @@ class Platform:
     operator_image: str
     webhook_url: str = ""
     """Base URL of this operator's git-sync webhook as pods reach it; empty where there is none."""
+    namespace: str = ""
+    """The operator's own namespace; empty where it is not known."""
     airflow_image: str = images.AIRFLOW
     git_sync_image: str = images.GIT_SYNC
     postgres_image: str = images.POSTGRES

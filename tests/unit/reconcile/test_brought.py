@@ -257,3 +257,11 @@ def test_certificates_that_cannot_be_read_are_named(live, reason):
         cluster_on(external(**VERIFIED), ca=live)
     assert caught.value.reason == "BaseNotReady"
     assert "spec.database.external.tls.ca" in caught.value.message
+
+
+def test_of_a_file_with_certificates_nothing_else_is_told(authority):
+    """They go to ConfigMaps, in the namespaces of other teams too."""
+    base = validate(factory.seen(), PLATFORM).base.spec.model_validate(external(**VERIFIED)["spec"])
+    pem = authority["data"]["ca.crt"]
+    beside = f"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAbc\n-----END PRIVATE KEY-----\nuser: root\n{pem}# the end\n{pem}"
+    assert certificates.read(base.database.external.tls.ca, {"data": {"ca.crt": beside}}) == pem + pem

@@ -11,9 +11,6 @@ from airflow_operator.domain.manifest import Manifest
 from airflow_operator.reconcile.build import meta
 from airflow_operator.reconcile.validate import ValidatedCluster
 
-OPERATOR = {"namespaceSelector": {}, "podSelector": {"matchLabels": {labels.NAME: "airflow-operator"}}}
-"""The operator's own pod, which asks for Airflow's health, in whatever namespace it runs."""
-
 
 def objects(cluster: ValidatedCluster) -> list[Manifest]:
     """One policy that lets nothing in, and one for each door; nothing where the spec asks for none."""
@@ -34,8 +31,14 @@ def _of_api_server(cluster: ValidatedCluster, allowed: Iterable[Any] | None) -> 
     """Users, Airflow's own pods (tasks speak to it) and the operator."""
     facts = cluster.release.api_server
     own = {"podSelector": {"matchLabels": {labels.CLUSTER: cluster.name}}}
-    peers = None if allowed is None else [own, OPERATOR, *(dict(peer) for peer in allowed)]
+    peers = None if allowed is None else [own, _operator(cluster.platform.namespace), *(dict(peer) for peer in allowed)]
     return _policy(cluster, facts.name, labels.selector(cluster.name, facts.name), [_door(facts.ports.values(), peers)])
+
+
+def _operator(namespace: str) -> dict[str, Any]:
+    """The operator's own pods, which ask for Airflow's health. Anybody can give pods their labels, in a namespace of their own."""
+    place = {"matchLabels": {"kubernetes.io/metadata.name": namespace}} if namespace else {}
+    return {"namespaceSelector": place, "podSelector": {"matchLabels": {labels.NAME: "airflow-operator"}}}
 
 
 def _door(ports: Iterable[int], peers: list[Any] | None) -> dict[str, Any]:

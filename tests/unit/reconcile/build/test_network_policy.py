@@ -19,6 +19,7 @@ def own(component, name="demo"):
 
 
 OPERATOR = place({"app.kubernetes.io/name": "airflow-operator"}, "airflow-operator")
+IMPOSTOR = place({"app.kubernetes.io/name": "airflow-operator"}, "elsewhere")
 STRANGER = place({"app": "x"}, "elsewhere")
 NEIGHBOUR = place({"app": "x"})
 PROXY = place({"app": "proxy"}, "ingress", team="platform")
@@ -32,6 +33,7 @@ TRAFFIC = (
     (NEIGHBOUR, "api-server", 8080, True, False),
     (PROXY, "api-server", 8080, True, True),
     (OPERATOR, "api-server", 8080, True, True),
+    (IMPOSTOR, "api-server", 8080, True, False),
     (own("task"), "api-server", 8080, True, True),
     (own("scheduler"), "api-server", 8080, True, True),
     (own("triggerer"), "api-server", 8080, True, True),

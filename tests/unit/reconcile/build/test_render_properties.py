@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from airflow_operator.domain import names
 from airflow_operator.domain.manifest import key_of
+from airflow_operator.domain.pod_security import containers, violations
 from airflow_operator.reconcile.offline import render
 from tests.golden.rendering import pod_templates
-from tests.golden.restricted import containers, violations
 from tests.golden.schemas import NEWEST, faults
 from tests.unit.strategies import CLUSTER_NAME, CLUSTER_SPEC, NAMESPACE, deployments, resource
 

@@ -1,0 +1,68 @@
+"""checkov over the installs and all that the samples render to: every finding is explained in scanners/findings.yaml."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from devcluster.tools import control_plane_binaries
+from tests.golden.rendering import NAMES, rendered
+from tests.security.audit import ROOT, uv
+
+pytestmark = [pytest.mark.security, pytest.mark.timeout(600)]
+
+SCANNERS = Path(__file__).parent / "scanners"
+ENVIRONMENT = ROOT / ".build" / "scanners"
+EXPLAINED: dict[str, dict[str, str]] = yaml.safe_load((SCANNERS / "findings.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def checkov() -> Path:
+    """The pinned version in an environment of its own."""
+    command = [uv(), "sync", "--frozen", "--quiet", "--project", str(SCANNERS)]
+    done = subprocess.run(
+        command, env={**os.environ, "UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT)}, capture_output=True, text=True, check=False
+    )
+    if done.returncode and "error sending request" in done.stderr:
+        pytest.skip("checkov cannot be fetched: no network")
+    assert done.returncode == 0, done.stderr
+    return ENVIRONMENT / "bin" / "checkov"
+
+
+def installs() -> Iterator[str]:
+    kubectl = control_plane_binaries(("kubectl",))["kubectl"]
+    for name in ("cluster-wide", "opt-in", "single-namespace"):
+        path = ROOT / "manifests" / "install" / name
+        yield subprocess.run([str(kubectl), "kustomize", str(path)], capture_output=True, text=True, check=True).stdout
+
+
+def samples() -> Iterator[Any]:
+    """Their objects under names that no two share; Secrets are stand-ins."""
+    for sample in NAMES:
+        for manifest in rendered(sample):
+            if manifest["kind"] != "Secret":
+                yield {**manifest, "metadata": {**manifest["metadata"], "name": f"{sample}.{manifest['metadata']['name']}"}}
+
+
+def findings(checkov: Path, folder: Path) -> dict[str, set[str]]:
+    """Ids of the checks that failed, by file."""
+    command = [str(checkov), "-d", str(folder), "--framework", "kubernetes", "--quiet", "--compact", "--skip-download", "-o", "json"]
+    report = json.loads(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+    assert report["summary"]["passed"] > 1000, "it looked at nothing"
+    found: dict[str, set[str]] = {}
+    for item in report["results"]["failed_checks"]:
+        found.setdefault(Path(item["file_path"]).stem, set()).add(item["check_id"])
+    return found
+
+
+def test_every_finding_is_explained(checkov: Path, tmp_path: Path) -> None:
+    (tmp_path / "installs.yaml").write_text("---\n".join(installs()))
+    (tmp_path / "samples.yaml").write_text(yaml.dump_all(samples(), Dumper=yaml.CSafeDumper))
+    assert findings(checkov, tmp_path) == {name: set(reasons) for name, reasons in EXPLAINED.items()}
