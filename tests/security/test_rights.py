@@ -28,7 +28,7 @@ from tests.integration.scenario import BASE, CLUSTER, PATIENCE, Stage, base, clu
 from tests.integration.test_install import INSTALL, install, kubeconfig_of, operator_with_its_own_rights, refused_requests
 from tests.integration.test_scenario_gateway import GATEWAY, accept, crd
 
-pytestmark = [pytest.mark.security, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.security, pytest.mark.timeout(900)]
 
 Right = tuple[str, str, str]
 """(verb, API group, resource)."""

@@ -15,7 +15,7 @@ from airflow_operator.domain.manifest import dig
 from tests.integration.scenario import PATIENCE, Stage
 from tests.security.canaries import BASES, CANARY, CLUSTERS, named, places, secrets
 
-pytestmark = [pytest.mark.security, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.security, pytest.mark.timeout(900)]
 
 PUBLIC = ("key-id", "username")
 """Keys of generated Secrets whose values are none."""

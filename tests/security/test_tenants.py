@@ -25,7 +25,7 @@ from tests.integration.scenario import Stage, base
 from tests.integration.scenario_world import World
 from tests.security.attackers import GUARDED, INI, JINJA, PRIVATE, PURSE, REFUSED, SHARED, SHELL, SQL, TAKEN, VICTIM_SECRET, YAML, Attack
 
-pytestmark = [pytest.mark.security, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.security, pytest.mark.timeout(900)]
 
 GOLD = "canary-of-the-victim"
 OPERATORS = ("airflow-operator", "kopf")
@@ -61,7 +61,7 @@ class Town:
     async def outcome(self, attack: Attack) -> str:
         """What it came to instead of what is expected; empty where it came to that."""
         try:
-            await self.tenant.says(*attack.says, name=attack.name, kind=kind_of(attack.manifest(**self.places)), within=90)
+            await self.tenant.says(*attack.says, name=attack.name, kind=kind_of(attack.manifest(**self.places)), within=300)
         except AssertionError as error:
             return f"{attack.name}: {error}"
         return ""
@@ -163,7 +163,7 @@ def permitted(town: Town) -> set[tuple[str, str]]:
 
 
 async def the_printer_was_not_quoted(tenant: Stage) -> None:
-    told = await tenant.says("MigrationsApplied", "False", "MigrationFailed", name="printer")
+    told = await tenant.says("MigrationsApplied", "False", "MigrationFailed", name="printer", within=120)
     assert "(secret)" in told["message"]
     found = json.dumps([await tenant.get(AIRFLOW_CLUSTER, "printer"), *await tenant.admin.list(EVENT, tenant.namespace)])
     assert [value for value in PURSE.values() if value in found] == []
