@@ -39,8 +39,8 @@ class Kept:
     objects: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
 
     def but(self, *remade: str) -> Kept:
-        """The same, where objects of these names may be others with the same content."""
-        return Kept({key: ("" if key[1] in remade else uid, content) for key, (uid, content) in self.objects.items()})
+        """The same, where objects whose names begin so may be others with the same content."""
+        return Kept({key: ("" if key[1].startswith(remade) else uid, content) for key, (uid, content) in self.objects.items()})
 
 
 @dataclass(frozen=True)

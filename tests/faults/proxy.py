@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -20,6 +21,9 @@ from typing import Any, Self
 import aiohttp
 import yaml
 from aiohttp import web
+
+# A killed operator hangs up on everything at once, which the server takes for a failure of its own.
+logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
 
 _PATH = re.compile(
     r"/(?:api|apis/[^/]+)/[^/]+(?:/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[^/]+))?"
@@ -45,15 +49,15 @@ class Asked:
     at: float
     """Seconds of the event loop's clock."""
     status: int = 0
-    """What the API server answered; 0 while it has not, or was not asked."""
+    """What came of it: the API server's answer, or the rig's where that was not asked; 0 for none."""
     version: str = ""
     """resourceVersion of the object that a write was answered with."""
     fate: str = ""
     """What the proxy did to it."""
 
     def __str__(self) -> str:
-        """`NUMBER VERB PLURAL/NAME -> STATUS`, with what happened to it."""
-        return f"{self.number:5} {self.what} -> {self.status or '-'}{f'  ** {self.fate} **' if self.fate else ''}"
+        """`NUMBER SECONDS VERB PLURAL/NAME -> STATUS`, with what happened to it."""
+        return f"{self.number:5} {self.at:9.2f} {self.what} -> {self.status or '-'}{f'  ** {self.fate} **' if self.fate else ''}"
 
     @property
     def what(self) -> str:
@@ -246,6 +250,8 @@ def answer(
         exchange.asked.fate = f"answered {status}{' after it was carried out' if after else ''}"
         if after:
             await exchange.forward()
+        else:
+            exchange.asked.status = status
         headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
         return web.json_response(document, status=status, headers=headers)
 

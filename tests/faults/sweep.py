@@ -96,6 +96,7 @@ async def sweep(rig: Rig, workflows: Sequence[Workflow], points: Points) -> list
                     await run(case, workflow, point, norm)
                 except Exception as error:
                     outcome.failures.append(f"=== {point.id}: {error}\n{case.story()}")
+                    log.error("%s", outcome.failures[-1])
                 outcome.reached += any(asked.fate for asked in case.since())
                 log.info("%s, last of them %s", outcome, point.id)
                 if not todo or workflow.back is None or (outcome.failures and point.id in outcome.failures[-1]):
@@ -113,6 +114,7 @@ async def sweep(rig: Rig, workflows: Sequence[Workflow], points: Points) -> list
                 norm = await run(case, workflow)
             except Exception as error:
                 outcome.failures.append(f"=== {workflow.name} undisturbed: {error}\n{case.story()}")
+                log.error("%s", outcome.failures[-1])
                 return outcome
         todo = chosen(points(workflow, case.since()))
         outcome.points = len(todo)
