@@ -54,7 +54,7 @@ class Case:
         self.id = id
         self.stage = stage
         # Many cases share one API server: it has other work than their questions.
-        stage.every = 0.25
+        stage.every, stage.patience = 0.25, PATIENCE
         self.proxy = proxy
         self.operator = operator
         self._first = 0

@@ -19,7 +19,7 @@ from tests.faults.workflows import Workflow
 log = logging.getLogger("faults")
 
 AT_ONCE = int(os.environ.get("FAULTS_AT_ONCE", "6"))
-CHAIN = 8
+CHAIN = 16
 """So many points may follow each other in one namespace."""
 SLICE = int(os.environ.get("FAULTS_SLICE", "1"))
 """Every so many-th point is run; 1 for all."""
@@ -71,6 +71,11 @@ class Outcome:
     """Where the fault happened: a run may need fewer requests than the one that was counted."""
     failures: list[str] = field(default_factory=list)
 
+    def failed(self, case: Case, what: str, error: Exception) -> None:
+        """Keep what is told of a failure."""
+        self.failures.append(f"=== {what}: {error}\n{case.story()}")
+        log.error("%s", self.failures[-1])
+
     def __str__(self) -> str:
         return f"{self.name}: {self.points} points, {self.reached} reached, {len(self.failures)} failed"
 
@@ -80,30 +85,8 @@ Points = Callable[[Workflow, Sequence[Asked]], Sequence[Point]]
 
 
 async def sweep(rig: Rig, workflows: Sequence[Workflow], points: Points) -> list[Outcome]:
-    """Run each workflow undisturbed, then at each of its points; several at once, since most of a case is waiting.
-
-    Where there is a way back to the prepared state, a namespace is used again until something failed in it.
-    """
+    """Run each workflow undisturbed, then at each of its points; several at once, since most of a case is waiting."""
     turns = asyncio.Semaphore(AT_ONCE)
-
-    async def chain(outcome: Outcome, workflow: Workflow, todo: list[Point], norm: Reference) -> None:
-        async with turns, rig.case(todo[0].id) as case:
-            await case.operator.start()
-            await workflow.prepare(case)
-            while todo:
-                point = todo.pop(0)
-                try:
-                    await run(case, workflow, point, norm)
-                except Exception as error:
-                    outcome.failures.append(f"=== {point.id}: {error}\n{case.story()}")
-                    log.error("%s", outcome.failures[-1])
-                outcome.reached += any(asked.fate for asked in case.since())
-                log.info("%s, last of them %s", outcome, point.id)
-                if not todo or workflow.back is None or (outcome.failures and point.id in outcome.failures[-1]):
-                    break
-                await workflow.back(case)
-        if todo:
-            await chain(outcome, workflow, todo, norm)
 
     async def of(workflow: Workflow) -> Outcome:
         outcome = Outcome(workflow.name)
@@ -113,14 +96,46 @@ async def sweep(rig: Rig, workflows: Sequence[Workflow], points: Points) -> list
                 await workflow.prepare(case)
                 norm = await run(case, workflow)
             except Exception as error:
-                outcome.failures.append(f"=== {workflow.name} undisturbed: {error}\n{case.story()}")
-                log.error("%s", outcome.failures[-1])
+                outcome.failed(case, f"{workflow.name} undisturbed", error)
                 return outcome
-        todo = chosen(points(workflow, case.since()))
-        outcome.points = len(todo)
-        log.info("%s, undisturbed", outcome)
-        length = CHAIN if workflow.back else 1
-        await asyncio.gather(*(chain(outcome, workflow, todo[first : first + length], norm) for first in range(0, len(todo), length)))
+            todo = chosen(points(workflow, case.since()))
+            outcome.points = len(todo)
+            log.info("%s, undisturbed", outcome)
+            length = CHAIN if workflow.back else 1
+            chains = [todo[first : first + length] for first in range(0, len(todo), length)]
+            others = [asyncio.create_task(anew(outcome, workflow, chain, norm)) for chain in chains[1 if workflow.back else 0 :]]
+            if workflow.back and todo:
+                await chain_in(case, outcome, workflow, chains[0], norm)
+        await asyncio.gather(*others, *(anew(outcome, workflow, chain, norm) for chain in chains[:1] if workflow.back))
         return outcome
 
+    async def anew(outcome: Outcome, workflow: Workflow, chain: list[Point], norm: Reference) -> None:
+        while chain:
+            async with turns, rig.case(chain[0].id) as case:
+                try:
+                    await case.operator.start()
+                    await workflow.prepare(case)
+                except Exception as error:
+                    outcome.failed(case, f"{chain.pop(0).id} prepared", error)
+                    continue
+                await chain_in(case, outcome, workflow, chain, norm, used=False)
+
     return await asyncio.gather(*(of(workflow) for workflow in workflows if is_chosen(workflow)))
+
+
+async def chain_in(case: Case, outcome: Outcome, workflow: Workflow, chain: list[Point], norm: Reference, *, used: bool = True) -> None:
+    """Take points from the chain and run them in one namespace, as long as there is a way back and nothing failed."""
+    while chain and (workflow.back or not used):
+        point = chain.pop(0)
+        case.begin()
+        try:
+            if used and workflow.back:
+                await workflow.back(case)
+            used = True
+            await run(case, workflow, point, norm)
+        except Exception as error:
+            outcome.failed(case, point.id, error)
+            return
+        finally:
+            outcome.reached += any(asked.fate for asked in case.since())
+            log.info("%s, last of them %s", outcome, point.id)

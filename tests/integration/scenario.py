@@ -71,6 +71,8 @@ class Stage:
         self.audit = Audit(control_plane, namespace)
         self.every = 0.05
         """Seconds between two looks at what is waited for."""
+        self.patience = 0.0
+        """The least time, in seconds, that anything is waited for."""
 
     def operator(self, **changes: Any) -> AbstractAsyncContextManager[RunningOperator]:
         """An operator for this namespace; `changes` are settings, or `hang_before_write`."""
@@ -210,7 +212,7 @@ class Stage:
         return list(await self.admin.list(POD, self.namespace, labels=f"airflow-operator.dev/cluster={name}"))
 
     async def until(self, condition: Callable[[], Any], within: float = PATIENCE) -> Any:
-        return await eventually(condition, within=within, every=self.every)
+        return await eventually(condition, within=max(within, self.patience), every=self.every)
 
 
 def group_suffix(kind: Kind) -> str:
