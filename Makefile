@@ -37,7 +37,7 @@ test: check ## check, and the integration tests on a real etcd, kube-apiserver (
 	$(CLUSTER) build control-plane kubernetes-1.30
 	$(PYTEST) -n $(WORKERS) -m integration --durations=10 tests
 
-faults: setup ## the operator killed, refused and misled at each of its requests; SLICE=10 runs every tenth point, POINT=create-017-after one
+faults: setup ## the operator killed, refused and misled at each of its requests; SLICE=4 runs every fourth point, POINT=create-017-after one
 	$(CLUSTER) build control-plane
 	FAULTS_SLICE=$(SLICE) FAULTS_POINT='$(POINT)' $(PYTEST) -n 0 -m faults $(if $(POINT),-k sweep) --durations=10 tests/faults
 

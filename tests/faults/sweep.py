@@ -36,11 +36,11 @@ class Point:
     """What happens to a request of the step; asked once for each."""
 
 
-def chosen(points: Sequence[Point]) -> list[Point]:
-    """Those that are run: by their ids alone, so that it is the same ones every time."""
+def chosen(points: Sequence[Point], thin: int) -> list[Point]:
+    """Those that are run: by their ids alone, so that it is the same ones every time. A slice is thinner by `thin`."""
     if ONLY:
         return [point for point in points if fnmatchcase(point.id, ONLY)]
-    return [point for point in points if crc32(point.id.encode()) % SLICE == 0]
+    return [point for point in points if SLICE == 1 or crc32(point.id.encode()) % (SLICE * thin) == 0]
 
 
 def is_chosen(workflow: Workflow) -> bool:
@@ -84,8 +84,11 @@ Points = Callable[[Workflow, Sequence[Asked]], Sequence[Point]]
 """The points that are made of an undisturbed run's requests since its preparation."""
 
 
-async def sweep(rig: Rig, workflows: Sequence[Workflow], points: Points) -> list[Outcome]:
-    """Run each workflow undisturbed, then at each of its points; several at once, since most of a case is waiting."""
+async def sweep(rig: Rig, workflows: Sequence[Workflow], points: Points, *, thin: int = 1) -> list[Outcome]:
+    """Run each workflow undisturbed, then at each of its points; several at once, since most of a case is waiting.
+
+    `thin`: of points that are many and alike a slice takes so many times fewer.
+    """
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def of(workflow: Workflow) -> Outcome:
@@ -98,7 +101,7 @@ async def sweep(rig: Rig, workflows: Sequence[Workflow], points: Points) -> list
             except Exception as error:
                 outcome.failed(case, f"{workflow.name} undisturbed", error)
                 return outcome
-            todo = chosen(points(workflow, case.since()))
+            todo = chosen(points(workflow, case.since()), thin)
             outcome.points = len(todo)
             log.info("%s, undisturbed", outcome)
             length = CHAIN if workflow.back else 1

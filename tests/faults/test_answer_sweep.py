@@ -69,7 +69,7 @@ def answers(workflow: Workflow, asked: Sequence[Asked]) -> list[Point]:
 
 
 async def test_answered_otherwise(the_rig: Rig, passed: Passed) -> None:
-    passed("answers", await sweep(the_rig, [CREATE], answers))
+    passed("answers", await sweep(the_rig, [CREATE], answers, thin=4))
 
 
 # Watches.
@@ -170,4 +170,4 @@ def watches(workflow: Workflow, asked: Sequence[Asked]) -> list[Point]:
 
 
 async def test_watches_that_break(the_rig: Rig, passed: Passed) -> None:
-    passed("watches", await sweep(the_rig, [CREATE], watches))
+    passed("watches", await sweep(the_rig, [CREATE], watches, thin=2))

@@ -28,7 +28,7 @@ from airflow_operator.domain.manifest import Kind, Live, Manifest, dig
 from tests.faults import oracle
 from tests.faults.case import Case, Rig
 from tests.faults.proxy import Asked, Fault, answer
-from tests.faults.sweep import Outcome, sweep
+from tests.faults.sweep import SLICE, Outcome, sweep
 from tests.faults.workflows import Step, Workflow, in_turn, up
 from tests.integration.running import install_crds
 from tests.integration.scenario import BASE, CLUSTER, cluster
@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 Healed = Callable[[], Awaitable[bool]]
 Harm = Callable[[Case], Awaitable[Healed]]
 
-ROUNDS = 8
+ROUNDS = 8 if SLICE == 1 else 3
 SLOWEST = 2.0
 """Seconds for 99 of 100."""
 

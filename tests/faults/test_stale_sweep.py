@@ -59,4 +59,4 @@ def each_write(workflow: Workflow, asked: Sequence[Asked]) -> list[Point]:
 
 async def test_the_past_is_not_acted_on(the_rig: Rig, passed: Callable[[str, Sequence[Outcome]], None]) -> None:
     chosen = [workflow for workflow in WORKFLOWS if workflow.name in STEPS]
-    passed("stale views", await sweep(the_rig, chosen, each_write))
+    passed("stale views", await sweep(the_rig, chosen, each_write, thin=4))

@@ -12,7 +12,6 @@ from airflow_operator.domain.manifest import Live
 from tests.faults.case import Case
 from tests.faults.oracle import Kept
 from tests.integration.scenario import CLUSTER, base, cluster
-from tests.integration.scenario_world import FIRST
 
 Step = Callable[[Case], Awaitable[None]]
 
@@ -85,10 +84,6 @@ def new_heads(tag: str) -> Step:
         case.stage.world.knows[f"{REPOSITORY}:{tag}"] = "heads-2"
 
     return prepare
-
-
-async def old_heads(case: Case) -> None:
-    case.stage.world.databases[CLUSTER].revision = FIRST
 
 
 async def token(case: Case) -> None:
@@ -177,7 +172,7 @@ WORKFLOWS = (
     Workflow("scale-up", up(), changed(**MANY), back=changed()),
     Workflow("scale-down", up(**MANY), changed(), back=changed(**MANY)),
     Workflow("image", up(**image("a")), changed(**image("b")), back=changed(**image("a"))),
-    Workflow("heads", in_turn(new_heads("b"), up(**image("a"))), changed(**image("b")), back=in_turn(old_heads, changed(**image("a")))),
+    Workflow("heads", in_turn(new_heads("b"), up(**image("a"))), changed(**image("b"))),
     Workflow("config", up(), changed(config={"core": {"parallelism": 7}}), back=changed()),
     Workflow("secret", in_turn(token, up(**TOKEN)), new_token, back=nothing, theirs=(("Secret", "token"),)),
     Workflow("dags", up(), changed(dags=GIT), back=changed()),
