@@ -6,8 +6,10 @@ RUN := $(UV) run --frozen --no-sync
 PYTEST := $(RUN) pytest
 CLUSTER := $(RUN) python -m devcluster
 WORKERS ?= 2
+SLICE ?= 1
+POINT ?=
 
-.PHONY: help setup check test security sbom audit e2e e2e-all demo bench generate compatible up down clean
+.PHONY: help setup check test faults security sbom audit e2e e2e-all demo bench generate compatible up down clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,6 +36,10 @@ check: setup ## format, lint, types, import contracts, unit and golden tests, ge
 test: check ## check, and the integration tests on a real etcd, kube-apiserver (1.37, and 1.30 for the CRDs) and PostgreSQL
 	$(CLUSTER) build control-plane kubernetes-1.30
 	$(PYTEST) -n $(WORKERS) -m integration --durations=10 tests
+
+faults: setup ## the operator killed, refused and misled at each of its requests; SLICE=4 runs every fourth point, POINT=create-017-after one
+	$(CLUSTER) build control-plane
+	FAULTS_SLICE=$(SLICE) FAULTS_POINT='$(POINT)' $(PYTEST) -n 0 -m faults $(if $(POINT),-k sweep) --durations=10 tests/faults
 
 security: setup ## proofs of what stays apart and stays secret, on a real etcd and kube-apiserver
 	$(CLUSTER) build control-plane

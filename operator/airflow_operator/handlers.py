@@ -30,8 +30,7 @@ def register(registry: kopf.OperatorRegistry, operator: Operator, login: Login, 
     if grants is None:
         for kind in (*ALL_CHILD_KINDS, POD):
             _watch(registry, operator, kind)
-    else:
-        _close(registry, grants)
+    _close(registry, operator, grants)
 
     @kopf.on.login(registry=registry, errors=kopf.ErrorsMode.TEMPORARY, backoff=5.0)
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
@@ -60,12 +59,14 @@ def _watch(registry: kopf.OperatorRegistry, operator: Operator, kind: Kind) -> N
         operator.noticed_child(namespace or "", labels)
 
 
-def _close(registry: kopf.OperatorRegistry, grants: Grants) -> None:
+def _close(registry: kopf.OperatorRegistry, operator: Operator, grants: Grants | None) -> None:
     """Ends what kopf would otherwise wait for at its own end."""
 
     @kopf.on.cleanup(registry=registry)
     async def close(**_: Any) -> None:
-        await grants.close()
+        operator.close()
+        if grants is not None:
+            await grants.close()
 
 
 def _selector(kind: Kind) -> tuple[str, str, str]:

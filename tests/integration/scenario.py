@@ -69,6 +69,10 @@ class Stage:
         self.world = World(player)
         self.health = GivenHealth()
         self.audit = Audit(control_plane, namespace)
+        self.every = 0.05
+        """Seconds between two looks at what is waited for."""
+        self.patience = 0.0
+        """The least time, in seconds, that anything is waited for."""
 
     def operator(self, **changes: Any) -> AbstractAsyncContextManager[RunningOperator]:
         """An operator for this namespace; `changes` are settings, or `hang_before_write`."""
@@ -117,7 +121,7 @@ class Stage:
             return await self.get(kind, name) is None
 
         is_gone.__name__ = f"{kind.kind} {name} is gone"
-        await eventually(is_gone, within=within)
+        await self.until(is_gone, within)
 
     async def there(self, kind: Kind, name: str, *, but: str = "") -> Live:
         """The object, once it exists (with another UID than `but`)."""
@@ -127,7 +131,7 @@ class Stage:
             return found if found is not None and found["metadata"]["uid"] != but else None
 
         exists.__name__ = f"{kind.kind} {name} exists"
-        return await eventually(exists, within=PATIENCE)
+        return await self.until(exists)
 
     async def children(self, kind: Kind, name: str = CLUSTER) -> list[Live]:
         return list(await self.admin.list(kind, self.namespace, labels=f"airflow-operator.dev/cluster={name}"))
@@ -174,7 +178,7 @@ class Stage:
             return seen if fits else None
 
         try:
-            return await eventually(says_so, within=within)
+            return await self.until(says_so, within)
         except AssertionError:
             every = dig(await self.get(kind, name), "status", "conditions", default=[])
             told = "\n".join(f"{item['type']}={item['status']} {item['reason']}: {item['message']}" for item in every)
@@ -208,7 +212,7 @@ class Stage:
         return list(await self.admin.list(POD, self.namespace, labels=f"airflow-operator.dev/cluster={name}"))
 
     async def until(self, condition: Callable[[], Any], within: float = PATIENCE) -> Any:
-        return await eventually(condition, within=within)
+        return await eventually(condition, within=max(within, self.patience), every=self.every)
 
 
 def group_suffix(kind: Kind) -> str:

@@ -18,6 +18,7 @@ from airflow_operator.reconcile.apply import Applied, Desired, Refused, apply
 from airflow_operator.reconcile.base_external import Asked, ask
 from airflow_operator.reconcile.base_users import clusters_of
 from airflow_operator.reconcile.blame import field_of
+from airflow_operator.reconcile.blind import tell_blind
 from airflow_operator.reconcile.build import postgres
 from airflow_operator.reconcile.observe_base import lists
 from airflow_operator.reconcile.password import keep_password
@@ -37,11 +38,14 @@ CHILDREN = (SECRET, PERSISTENT_VOLUME_CLAIM, SERVICE, STATEFUL_SET, JOB, POD)
 
 async def reconcile_base(ctx: Context, namespace: str, name: str) -> LookAgain:
     """Bring one AirflowBase one step nearer to its declared state; safe to call at any moment."""
-    resource, children, clusters = await asyncio.gather(
-        ctx.kube.get(AIRFLOW_BASE, namespace, name),
-        children_of(ctx.kube, namespace, name),
-        clusters_of(ctx, namespace, name),
-    )
+    try:
+        resource, children, clusters = await asyncio.gather(
+            ctx.kube.get(AIRFLOW_BASE, namespace, name),
+            children_of(ctx.kube, namespace, name),
+            clusters_of(ctx, namespace, name),
+        )
+    except Forbidden as error:
+        return await tell_blind(ctx, AIRFLOW_BASE, namespace, name, error)
     if resource is None or "deletionTimestamp" in resource["metadata"]:
         return LookAgain()
     asked: Asked | None = None

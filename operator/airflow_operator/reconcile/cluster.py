@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_operator.domain.errors import InvalidSpec, Waiting
-from airflow_operator.domain.kinds import kind_of
+from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, kind_of
 from airflow_operator.domain.manifest import Live, dig, key_of
 from airflow_operator.kube.errors import ApiError, Forbidden, Invalid
 from airflow_operator.reconcile import dags, refused_pods
 from airflow_operator.reconcile.apply import Applied, Desired, apply
+from airflow_operator.reconcile.blind import tell_blind
 from airflow_operator.reconcile.build.git_sync import webhook_token
 from airflow_operator.reconcile.keys import Keys
 from airflow_operator.reconcile.observe import observe
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 
 async def reconcile_cluster(ctx: Context, namespace: str, name: str) -> LookAgain:
     """Bring one AirflowCluster one step nearer to its declared state; safe to call at any moment."""
-    seen = await observe(ctx, namespace, name)
+    try:
+        seen = await observe(ctx, namespace, name)
+    except Forbidden as error:
+        return await tell_blind(ctx, AIRFLOW_CLUSTER, namespace, name, error)
     if seen is None or "deletionTimestamp" in seen.resource["metadata"]:
         return LookAgain()
     try:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from airflow_operator.domain import labels
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER
 from airflow_operator.domain.manifest import Kind, Live, dig
 from airflow_operator.reconcile.types import LookAgain
 from airflow_operator.runtime.context import Context
+from airflow_operator.runtime.finalizers import Finalizers, has_finalizer, is_going
 from airflow_operator.runtime.loop import Loop, Timing, delete
 from airflow_operator.runtime.wakeups import Resource, Wakeups
 
@@ -52,6 +52,7 @@ class Operator:
         self._slots = asyncio.Semaphore(ctx.settings.concurrency)
         self._served: dict[Resource, _Served] = {}
         self._seen: dict[Resource, Any] = {}
+        self._finalizers = Finalizers(ctx.kube)
 
     async def serve(self, resource: Resource, uid: str, live: Callable[[], Live], until: Awaitable[Any]) -> None:
         """Keep one object in its declared state until `until` is done. `live` answers the object as last seen.
@@ -92,7 +93,10 @@ class Operator:
         if is_going(live):
             if has_finalizer(live):
                 await self._clean_up(resource, live)
+                self._finalizers.see_to(resource, uid, present=False)
             return
+        if not has_finalizer(live):
+            self._finalizers.see_to(resource, uid, present=True)
         marks = fingerprint(live)
         # Our own writes of status change nothing that a reconciliation would have to answer.
         if self._seen.get(resource) != marks:
@@ -100,6 +104,10 @@ class Operator:
             self.wakeups.wake(resource)
         if resource.kind == AIRFLOW_BASE:
             self.wakeups.wake_clusters_of(resource)
+
+    def close(self) -> None:
+        """End what goes on beside the loops."""
+        self._finalizers.close()
 
     def noticed_child(self, namespace: str, marks: Mapping[str, str]) -> None:
         """Something happened to an object that bears our labels."""
@@ -134,16 +142,6 @@ class Operator:
         if resource.kind == AIRFLOW_CLUSTER:
             self.ctx.news.forget(resource.namespace, resource.name)
             self.ctx.health.forget(resource.namespace, resource.name)
-
-
-def has_finalizer(live: Live) -> bool:
-    """Whether the object bears the operator's finalizer."""
-    return labels.FINALIZER in dig(live, "metadata", "finalizers", default=())
-
-
-def is_going(live: Live) -> bool:
-    """Whether the object is marked for deletion."""
-    return dig(live, "metadata", "deletionTimestamp") is not None
 
 
 def base_of(cluster: Live) -> Resource | None:
