@@ -86,7 +86,12 @@ _ALL = (
         keep_layers=True,
     ),
     _airflow("2.11.2", "2026-03-16", _EXTRAS),
+    # Days after each release, and so before celery 5.7 and SQLAlchemy 2.1, which none of them knows.
+    _airflow("2.10.5", "2025-02-14", _EXTRAS),
+    _airflow("3.0.6", "2025-09-03", f"{_EXTRAS},git"),
+    _airflow("3.1.8", "2026-03-17", f"{_EXTRAS},git"),
+    _airflow("3.2.2", "2026-06-02", f"{_EXTRAS},git"),
 )
 IMAGES = {image.name: image for image in _ALL}
-DEFAULT = tuple(name for name in IMAGES if name != "airflow-2.11.2")
-"""What is built when nothing is named: all but the old Airflow, which only upgrade tests need."""
+DEFAULT = tuple(name for name in IMAGES if name == "airflow-3.3.2" or not name.startswith("airflow-"))
+"""What is built when nothing is named: all but the older releases of Airflow."""

@@ -241,9 +241,25 @@ _CLUSTERS = [
     Refused("name too long", cluster(name="a" * 64), "", "metadata.name must have at most 63 characters"),
     Refused("name with a dot", cluster(name="a.b"), "", "metadata.name must have at most 63 characters"),
     Refused("name starts with a digit", cluster(name="1st"), "", "start with a letter"),
-    Refused("version", cluster({"version": "2.0.0"}), "spec.version", "must be '2.11.2'", 'supported values: "2.11.2"'),
+    Refused("version", cluster({"version": "2.0.0"}), "spec.version", "must be '2.10.5'", 'supported values: "2.10.5"'),
+    Refused("patch", cluster({"version": "3.1.7"}), "spec.version", "or '3.3.2'", '"3.3.2"'),
     Refused("executor", cluster({"executors": ["KubernetesExecutor", "CeleryExecutor"]}), "spec.executors", "CeleryExecutor and others do"),
     Refused("bundle on Airflow 2", cluster({"version": "2.11.2", **git(delivery="Bundle")}), "spec.dags", "needs Airflow 3"),
+    Refused(
+        "bundle with a password on 3.0",
+        cluster({"version": "3.0.6", **git(delivery="Bundle", credentialsSecretRef={"name": "git"})}),
+        "spec.dags",
+        "delivery: Bundle with credentials needs Airflow 3.1: use delivery: Sidecar",
+    ),
+    *(
+        Refused(
+            f"bundle from {repo} on 3.1",
+            cluster({"version": "3.1.8", **git(repo=repo, delivery="Bundle", credentialsSecretRef={"name": "git"})}),
+            "spec.dags",
+            "delivery: Bundle over SSH needs Airflow 3.2: use delivery: Sidecar",
+        )
+        for repo in ("ssh://git@git.example.com/etl.git", "git@git.example.com:etl.git")
+    ),
     Refused("no executor", cluster({"executors": []}), "spec.executors", "name at least one executor, or leave the field out"),
     Refused("an executor twice", cluster({"executors": ["LocalExecutor"] * 2}), "spec.executors", "name each executor once"),
     Refused("template of pods that nobody makes", cluster({"taskPods": {"podTemplate": {}}}), "spec.taskPods", "add it to spec.executors"),

@@ -21,7 +21,7 @@ _TEXTS = st.sampled_from(
         *["", " ", "a", "A", "a b", "a\n", "-a", "a.b", "a_b", "a/b", "/a", "a/../b", "é", "a\u00a0b", "x" * 63, "x" * 64, "x" * 300],
         *["0", "1", "10Gi", "1.5Gi", "-1Gi", "1e3", "1ki", "250m", "30s", "1h30m", "1d", "25h", "0s", ".5s", "5", "True"],
         *["https://git.example.com/a.git", "http://a", "https://u:p@git/a", "https://git/a@b", "ssh://git@git/a", "git@git:a", "file:///a"],
-        *["sha256:" + "a" * 64, "sha256:" + "A" * 64, "3.3.2", "2.11.2", "9.9.9", "main", "HEAD"],
+        *["sha256:" + "a" * 64, "sha256:" + "A" * 64, "3.3.2", "3.1.8", "3.0.6", "2.11.2", "9.9.9", "main", "HEAD"],
         *["AIRFLOW_HOME", "AIRFLOW__CORE__EXECUTOR", "AIRFLOW__CORE__FERNET_KEY_CMD", "airflow__core__executor", "1A"],
         *["KubernetesExecutor", "LocalExecutor", "dags-folder", "airflow-operator.dev/a", "app.kubernetes.io/name", "config_file", "a.1"],
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -37,11 +38,23 @@ def test_both_sides_of_a_change_are_fine_in_themselves() -> None:
         assert [parse(document).metadata.name for document in pair] == ["changing", "changing"]
 
 
+@pytest.mark.parametrize(
+    ("version", "fields"),
+    [
+        ("3.0.6", {}),
+        ("3.1.8", {"credentialsSecretRef": {"name": "git"}}),
+        ("3.2.2", {"credentialsSecretRef": {"name": "git"}, "repo": "git@git.example.com:etl.git"}),
+    ],
+)
+def test_a_bundle_that_the_release_can_fetch_is_taken(version: str, fields: dict[str, Any]) -> None:
+    assert parse_cluster(cluster({"version": version, **git(delivery="Bundle", **fields)})).spec.version == version
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(InvalidSpec) as refused:
         parse_cluster(cluster({"version": "1", "logs": {}, "auth": {}}))
     assert refused.value.message.split("; ") == [
-        "spec.version: must be '2.11.2' or '3.3.2'",
+        "spec.version: must be '2.10.5', '2.11.2', '3.0.6', '3.1.8', '3.2.2' or '3.3.2'",
         "spec.auth: set exactly one of fab, simple, manager",
         "spec.logs: set exactly one of volume, remote",
     ]

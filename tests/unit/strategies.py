@@ -294,12 +294,19 @@ def _accessible(spec: Json) -> Json:
 
 
 def _fitting(spec: Json) -> Json:
-    """Settings of task pods are refused where no executor makes any, bundles on Airflow 2."""
+    """Settings of task pods are refused where no executor makes any, and bundles that an Airflow cannot fetch."""
     spec = _accessible(_with_keys_of(spec))
     made = spec if "KubernetesExecutor" in spec["executors"] else {key: value for key, value in spec.items() if key != "taskPods"}
-    if not spec["version"].startswith("2.") or "dags" not in spec:
+    if "dags" not in spec:
         return made
-    return {**made, "dags": [entry for entry in spec["dags"] if entry.get("git", {}).get("delivery") != "Bundle"]}
+    return {**made, "dags": [entry for entry in spec["dags"] if not _refused_bundle(spec["version"], entry.get("git", {}))]}
+
+
+def _refused_bundle(version: str, git: Json) -> bool:
+    if git.get("delivery") != "Bundle":
+        return False
+    over_ssh = not git["repo"].startswith(("https://", "http://"))
+    return version[0] == "2" or (version[:3] == "3.0" and "credentialsSecretRef" in git) or (version[:3] == "3.1" and over_ssh)
 
 
 CLUSTER_SPEC = st.fixed_dictionaries(

@@ -79,8 +79,12 @@ class Release:
     """Makes the API server itself believe them; from whom, FORWARDED_ALLOW_IPS says. Empty where its pages are all that there is."""
     dag_bundle_class: str = ""
     """Class of a DAG bundle that is a directory; empty where Airflow knows one DAGs folder only."""
+    resolves_folder: bool = False
+    """A DAGs folder that is a link stands for the place that it leads to: once it leads elsewhere, DAGs that are gone are not missed."""
     task_sdk: bool = True
     """Tasks speak to the execution API with a token; without it they open the database, and there are no tokens."""
+    token_algorithm: str = ""
+    """What tokens are signed with, where the API server has to be told; empty where the JWKS file tells it."""
     scheduler_parses: bool = False
     """The scheduler parses DAG files itself unless a dag-processor is asked for."""
     standalone: bool = True

@@ -6,6 +6,7 @@ Sources: the release's own command line, `config_templates/config.yml`, `api/com
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 from airflow_operator.airflow.facts import DAG_PROCESSOR, FAB, SCHEDULER_PROBES, TRIGGERER, Component, Options, Release, server_probes
@@ -58,3 +59,6 @@ AIRFLOW_2_11 = Release(
     task_sdk=False,
     scheduler_parses=True,
 )
+
+# `DagFileProcessorManager.get_dag_directory`; all else that is used here is the same.
+AIRFLOW_2_10 = replace(AIRFLOW_2_11, minor="2.10", resolves_folder=True)

@@ -1,13 +1,15 @@
-"""Airflow 3.
+"""Airflow 3: the newest release, and of each older one what differs from the one after it.
 
-Sources: the release's own command line, `config_templates/config.yml`, `api_fastapi/.../monitor.py` and `utils/db_manager.py`.
+Sources: the release's own command line, `config_templates/config.yml`, `api_fastapi/.../monitor.py`, `api_fastapi/auth/tokens.py`,
+`utils/db_manager.py` and `jobs/`.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
-from airflow_operator.airflow.facts import DAG_PROCESSOR, SCHEDULER_PROBES, TRIGGERER, Component, Options, Release, server_probes
+from airflow_operator.airflow.facts import DAG_PROCESSOR, FAB, SCHEDULER_PROBES, TRIGGERER, Component, Options, Release, server_probes
 
 _HEALTH = "/api/v2/monitor/health"
 
@@ -59,3 +61,34 @@ AIRFLOW_3_3 = Release(
     defaults=_DEFAULTS,
     dag_bundle_class="airflow.dag_processing.bundles.local.LocalDagBundle",
 )
+
+AIRFLOW_3_2 = replace(AIRFLOW_3_3, minor="3.2")
+
+_DEFAULTS_3_1: Options = MappingProxyType(
+    {
+        **_DEFAULTS,
+        # Only since 3.2 a migration makes the tables of every provider that is installed (`RunDBManager`). Before, it makes those of the
+        # auth manager of that moment: without this, who comes to FAB later has none.
+        "database": {"external_db_managers": f"{FAB}.models.db.FABDBManager"},
+    }
+)
+
+AIRFLOW_3_1 = replace(
+    AIRFLOW_3_2,
+    minor="3.1",
+    defaults=_DEFAULTS_3_1,
+    # "Cannot guess the algorithm when using JWKS" (`JWTValidator`); from 3.2 on it is that of the key.
+    token_algorithm="EdDSA",
+)
+
+_DEFAULTS_3_0: Options = MappingProxyType(
+    {
+        **_DEFAULTS_3_1,
+        # Each is a process with all of Airflow (Airflow: 4, and 1 from 3.1 on).
+        "api": {"workers": "1"},
+        # It has no `execution_api_timeout`: its client waits the 5 s of its HTTP library.
+        "workers": {option: value for option, value in _DEFAULTS["workers"].items() if option != "execution_api_timeout"},
+    }
+)
+
+AIRFLOW_3_0 = replace(AIRFLOW_3_1, minor="3.0", defaults=_DEFAULTS_3_0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -14,7 +14,7 @@ from airflow_operator.api.cel import Cel, needs
 from airflow_operator.api.certificates import CertificateAuthority, FileReference
 from airflow_operator.api.common import NAME, Atomic, DeletionPolicy, Image, Metadata, Model, ObjectName, Opaque, Resources
 from airflow_operator.api.config_rules import ConfigRules
-from airflow_operator.api.dags import DagSources
+from airflow_operator.api.dags import DagSources, Git, is_ssh
 from airflow_operator.api.environment import EnvFrom, EnvList
 from airflow_operator.api.executors import KUBERNETES, LOCAL, Executors
 from airflow_operator.api.external import BroughtDatabase
@@ -89,11 +89,35 @@ _TASK_PODS = Cel(
 )
 
 
-_BUNDLES = Cel(
-    rule="!has(self.dags) || !self.version.startsWith('2.') || !self.dags.exists(it, has(it.git) && it.git.delivery == 'Bundle')",
-    message="delivery: Bundle needs Airflow 3: use delivery: Sidecar",
-    check=lambda spec: not spec.version.startswith("2.") or not any(it.git and it.git.delivery == "Bundle" for it in spec.dags),
-    field_path=".dags",
+def _refused_bundles(release: str, message: str, which: str = "true", among: Callable[[Git], bool] = lambda git: True) -> Cel:
+    """Bundles that GitDagBundle, as the official images of that release have it, cannot fetch."""
+    return Cel(
+        rule=f"!has(self.dags) || !self.version.startsWith('{release}') "
+        f"|| !self.dags.exists(it, has(it.git) && it.git.delivery == 'Bundle' && {which})",
+        message=f"{message}: use delivery: Sidecar",
+        check=lambda spec: (
+            not spec.version.startswith(release) or not any(it.git and it.git.delivery == "Bundle" and among(it.git) for it in spec.dags)
+        ),
+        field_path=".dags",
+    )
+
+
+_BUNDLES = (
+    _refused_bundles("2.", "delivery: Bundle needs Airflow 3"),
+    # apache-airflow-providers-git 0.0.6 takes the repository's URL without the connection's password; 0.0.8 puts both together.
+    _refused_bundles(
+        "3.0.",
+        "delivery: Bundle with credentials needs Airflow 3.1",
+        "has(it.git.credentialsSecretRef)",
+        lambda git: git.credentials_secret_ref is not None,
+    ),
+    # 0.2.4 knows no known_hosts_file, and checks the server against a file that is not there; 0.3.0 knows it.
+    _refused_bundles(
+        "3.1.",
+        "delivery: Bundle over SSH needs Airflow 3.2",
+        "(it.git.repo.startsWith('ssh://') || !it.git.repo.contains('://'))",
+        lambda git: is_ssh(git.repo),
+    ),
 )
 
 
@@ -127,7 +151,7 @@ class AirflowClusterSpec(Model):
     """What the deployment should be."""
 
     base_ref: BaseReference = Field(description="AirflowBase that holds the database of this deployment. It cannot change.")
-    version: Literal["2.11.2", "3.3.2"] = Field(description="Version of Airflow.")
+    version: Literal["2.10.5", "2.11.2", "3.0.6", "3.1.8", "3.2.2", "3.3.2"] = Field(description="Version of Airflow.")
     image: AirflowImage = Field(default=AirflowImage(), description="Image of Airflow.")
     executors: Executors = Field(
         default=(LOCAL,),
@@ -207,7 +231,7 @@ class AirflowClusterSpec(Model):
 
     rules = (
         _TASK_PODS,
-        _BUNDLES,
+        *_BUNDLES,
         _AIRFLOW_2_KEYS,
         _AIRFLOW_3_KEYS,
         needs("ingress", "externalURL"),

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for the tests of Jobs, from the machine's own binaries."""
+"""A real PostgreSQL server for the tests of Jobs, from the machine's own binaries, and a database for an Airflow."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 
 from devcluster import packages
 from devcluster.locks import exclusive
+from tests.integration.jobs.airflow_image import PASSWORD, Image, url
 
 ADMIN_PASSWORD = "the administrator's $ecret"
 
@@ -98,3 +99,18 @@ def postgres() -> Iterator[Server]:
             run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
     finally:
         shutil.rmtree(root)
+
+
+@pytest.fixture
+def image(request: pytest.FixtureRequest, postgres: Server, tmp_path: Path) -> Image:
+    """An Airflow (3.3.2, or what the test's parameter says) with an empty database of its own."""
+    made = Image(getattr(request, "param", "3.3.2"), tmp_path, url(postgres))
+    (tmp_path / "admin").mkdir()
+    (tmp_path / "admin" / "username").write_text("admin")
+    (tmp_path / "admin" / "password").write_text(PASSWORD)
+    with postgres.connect() as admin:
+        admin.execute("DROP DATABASE IF EXISTS airflow WITH (FORCE)")
+        admin.execute("DROP ROLE IF EXISTS airflow")
+        admin.execute("CREATE ROLE airflow LOGIN PASSWORD 'p@ss/word'")
+        admin.execute("CREATE DATABASE airflow OWNER airflow TEMPLATE template0 ENCODING 'UTF8'")
+    return made

@@ -5,147 +5,35 @@ Slow the first time: installs every version of Airflow from PyPI into the cache 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-import airflow_operator.jobs
 from airflow_operator.airflow.releases import RELEASES
-from devcluster import paths
-from devcluster.images.catalog import IMAGES
+from tests.integration.jobs.airflow_image import PASSWORD, SCRIPTS, Image, expect
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
-UV = os.environ.get("UV", "uv")  # `uv run` names itself
-SCRIPTS = Path(airflow_operator.jobs.__file__).parent / "scripts"
 HEADS_2_11 = {"airflow": ["5f2621c13b39"], "fab": []}
 HEADS_3_3 = {"airflow": ["d2f4e1b3c5a7"], "fab": ["02ca36b0235b"]}
-HEADS = {"2.11.2": HEADS_2_11, "3.3.2": HEADS_3_3}
+HEADS = {
+    "2.10.5": HEADS_2_11,
+    "2.11.2": HEADS_2_11,
+    "3.0.6": {"airflow": ["fe199e1abd77"], "fab": ["6709f7a774b9"]},
+    "3.1.8": {"airflow": ["509b94a1042d"], "fab": ["6709f7a774b9"]},
+    "3.2.2": {"airflow": ["1d6611b6ab7c"], "fab": ["02ca36b0235b"]},
+    "3.3.2": HEADS_3_3,
+}
 EMPTY = {"airflow": [], "fab": []}
-FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
-
-Result = dict[str, Any]
-
-
-def installed(version: str) -> Path:
-    """The Python of a virtual environment with the same packages as the test bed's image of that version; made once."""
-    args = IMAGES[f"airflow-{version}"].args
-    home = paths.cache() / "venvs" / f"airflow-{version}-{args['PINNED_TO']}"
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with home.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (home / "complete").exists():
-            python = home / "bin" / "python"
-            package = f"apache-airflow[{args['AIRFLOW_EXTRAS']}]=={version}"
-            options = ["--python", str(python), "--compile-bytecode", "--exclude-newer", args["PINNED_TO"]]
-            subprocess.run([UV, "venv", "--clear", "--python", "3.11", str(home)], check=True, timeout=120)
-            subprocess.run([UV, "pip", "install", *options, package], check=True, timeout=600)
-            (home / "complete").touch()
-    return home / "bin" / "python"
-
-
-@dataclass
-class Image:
-    """One Airflow as the scripts meet it in a container, with a database."""
-
-    python: Path
-    folder: Path
-    url: str
-
-    def env(self, **extra: str) -> dict[str, str]:
-        """Nothing but what a Job sets."""
-        return {
-            "PATH": os.environ["PATH"],
-            "AIRFLOW_HOME": str(self.folder / "home"),
-            "AIRFLOW__CORE__AUTH_MANAGER": FAB,
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__FERNET_KEY": "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg=",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.url,
-            "ADMIN_DIR": str(self.folder / "admin"),
-            "TERMINATION_LOG": str(self.folder / "termination"),
-            **extra,
-        }
-
-    def start(self, script: str, **env: str) -> subprocess.Popen[str]:
-        """Start a script."""
-        command = [str(self.python), str(SCRIPTS / f"{script}.py")]
-        return subprocess.Popen(command, env=self.env(**env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-    def run(self, script: str, **env: str) -> Result:
-        """Run a script to its end and give its result; shows how long it took."""
-        (self.folder / "termination").unlink(missing_ok=True)
-        began = time.monotonic()
-        process = self.start(script, **env)
-        output, _ = process.communicate(timeout=300)
-        message = (self.folder / "termination").read_text()
-        print(f"{script}: {time.monotonic() - began:.2f} s {message}", file=sys.stderr)
-        assert len(message.encode()) <= 4096
-        assert output.splitlines()[-1] == message, output
-        result: Result = json.loads(message)
-        assert process.returncode == (1 if result["result"] == "Failed" else 0), output
-        assert PASSWORD not in output
-        return result
-
-    def login(self, username: str, password: str) -> bool:
-        """Whether FAB itself takes the password, and the user is an administrator with permissions."""
-        env = self.env(LOGIN_NAME=username, LOGIN_PASSWORD=password)
-        done = subprocess.run([str(self.python), "-c", LOGIN], env=env, capture_output=True, text=True, timeout=120)
-        assert done.returncode in (0, 3), done.stderr
-        return done.returncode == 0
-
-
-LOGIN = """
-import os, sys
-try:
-    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
-except ImportError:
-    from airflow.utils.cli_app_builder import get_application_builder
-with get_application_builder() as builder:
-    builder.sm.sync_roles()
-    builder.sm._rotate_session_id = lambda: None  # there is no browser's session here
-    user = builder.sm.auth_user_db(os.environ["LOGIN_NAME"], os.environ["LOGIN_PASSWORD"])
-    if user is None:
-        sys.exit(3)
-    assert [role.name for role in user.roles] == ["Admin"]
-    assert len(user.roles[0].permissions) > 50
-"""
-
-PASSWORD = "pa'ss w\"örd-1"
-
-
-@pytest.fixture
-def image(request: pytest.FixtureRequest, postgres: Any, tmp_path: Path) -> Image:
-    """An Airflow (3.3.2, or what the test's parameter says) with an empty database of its own."""
-    made = Image(installed(getattr(request, "param", "3.3.2")), tmp_path, url(postgres))
-    (tmp_path / "admin").mkdir()
-    (tmp_path / "admin" / "username").write_text("admin")
-    (tmp_path / "admin" / "password").write_text(PASSWORD)
-    with postgres.connect() as admin:
-        admin.execute("DROP DATABASE IF EXISTS airflow WITH (FORCE)")
-        admin.execute("DROP ROLE IF EXISTS airflow")
-        admin.execute("CREATE ROLE airflow LOGIN PASSWORD 'p@ss/word'")
-        admin.execute("CREATE DATABASE airflow OWNER airflow TEMPLATE template0 ENCODING 'UTF8'")
-    return made
-
-
-def url(postgres: Any) -> str:
-    return f"postgresql+psycopg2://airflow:p%40ss%2Fword@127.0.0.1:{postgres.port}/airflow"
-
-
-def expect(state: object) -> dict[str, str]:
-    return {"EXPECT": json.dumps(state)}
 
 
 def test_every_version_is_tried() -> None:
@@ -174,7 +62,7 @@ def test_airflow_itself_agrees(image: Image) -> None:
 def test_upgrade_from_2_to_3(image: Image) -> None:
     image.run("migrate", **expect("Empty"))
     image.run("users")
-    newer = Image(installed("3.3.2"), image.folder, image.url)
+    newer = Image("3.3.2", image.folder, image.url)
     behind = newer.run("check")
     assert (behind["result"], behind["database"]) == ("Behind", HEADS_2_11)
     assert newer.run("migrate", **expect(HEADS_2_11))["database"] == HEADS_3_3
@@ -182,6 +70,23 @@ def test_upgrade_from_2_to_3(image: Image) -> None:
     assert newer.run("users") == {"result": "Unchanged"}
     assert newer.login("admin", PASSWORD)
     assert image.run("check")["result"] == "Unknown"
+
+
+@pytest.mark.parametrize("image", ["2.10.5"], indirect=True)
+def test_from_release_to_release(image: Image) -> None:
+    image.run("migrate", **expect("Empty"))
+    image.run("users")
+    older = image
+    for version, heads in list(HEADS.items())[1:]:
+        newer = Image(version, image.folder, image.url)
+        known = HEADS[older.version]
+        found = newer.run("check")
+        assert (found["result"], found["database"]) == ("Current" if heads == known else "Behind", known)
+        assert newer.run("migrate", **expect(known))["database"] == heads
+        assert newer.run("check")["result"] == "Current"
+        assert newer.run("users") == {"result": "Unchanged"}
+        assert older.run("check")["result"] == ("Current" if heads == known else "Unknown")
+        older = newer
 
 
 def test_a_stale_decision_changes_nothing(image: Image) -> None:
@@ -218,7 +123,9 @@ def test_two_migrations_at_once(image: Image) -> None:
     assert image.run("check")["result"] == "Current"
 
 
-@pytest.mark.parametrize("table", ["dag_run", "ab_user"])
+@pytest.mark.parametrize(
+    ("image", "table"), [("3.3.2", "dag_run"), *((version, "ab_user") for version in HEADS if version > "3")], indirect=["image"]
+)
 def test_a_migration_killed_half_way_can_be_repeated(image: Image, postgres: Any, table: str) -> None:
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'airflow' AND wait_event_type = 'Lock'"
     with postgres.connect("airflow", "airflow", "p@ss/word") as blocker, blocker.transaction(force_rollback=True):
@@ -234,8 +141,10 @@ def test_a_migration_killed_half_way_can_be_repeated(image: Image, postgres: Any
         process.communicate(timeout=10)
     state = image.run("check")
     assert state["result"] == ("Empty" if table == "dag_run" else "Behind")
-    assert image.run("migrate", **expect("Empty" if state["result"] == "Empty" else state["database"]))["database"] == HEADS_3_3
+    found = image.run("migrate", **expect("Empty" if state["result"] == "Empty" else state["database"]))
+    assert found["database"] == HEADS[image.version]
     assert image.run("check")["result"] == "Current"
+    assert image.run("users") == {"result": "Created"}
 
 
 @pytest.mark.parametrize("image", HEADS, indirect=True)
@@ -254,6 +163,16 @@ def test_the_administrator(image: Image, postgres: Any) -> None:
         admin.execute("DELETE FROM ab_user_role")
         admin.execute("UPDATE ab_user SET active = false, username = 'Admin'")
     assert image.run("users") == {"result": "Updated", "changed": ["active", "role"]}
+
+
+@pytest.mark.parametrize("image", ["2.10.5", "3.0.6"], indirect=True)
+def test_a_password_is_set_anew_where_airflow_cannot_check_it(image: Image, postgres: Any) -> None:
+    image.run("migrate", **expect("Empty"))
+    image.run("users")
+    with postgres.connect("airflow") as admin:
+        admin.execute("UPDATE ab_user SET password = 'scrypt:32768:8:1$salt$00'")
+    assert image.run("users") == {"result": "Updated", "changed": ["password"]}
+    assert image.login("admin", PASSWORD)
 
 
 def test_other_users_are_not_touched(image: Image, postgres: Any) -> None:
@@ -318,7 +237,7 @@ def processes_with(variable: str) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("image", ["2.11.2", "3.3.2"], indirect=True)
+@pytest.mark.parametrize("image", HEADS, indirect=True)
 def test_a_scheduler_that_waits_for_its_tasks_looks_alive(image: Image, postgres: Any) -> None:
     image.run("migrate", **expect("Empty"))
     crashed = add_job(postgres, "SchedulerJob", 600)

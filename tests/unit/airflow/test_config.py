@@ -50,8 +50,9 @@ def test_what_the_operator_owns_wins_over_the_spec_and_the_spec_over_defaults():
 
 @pytest.mark.parametrize(("period", "refresh"), [(None, "10"), (1.0, "1"), (5.5, "5"), (0.2, "1"), (60.0, "10")])
 def test_new_files_are_looked_for_as_often_as_git_is(period, refresh):
-    assert config.defaults(release_of("3.3.2"), period)["dag_processor"]["refresh_interval"] == refresh
-    assert config.defaults(release_of("2.11.2"), period)["scheduler"]["dag_dir_list_interval"] == refresh
+    for version in RELEASES:
+        section, option = ("dag_processor", "refresh_interval") if version > "3" else ("scheduler", "dag_dir_list_interval")
+        assert config.defaults(release_of(version), period)[section][option] == refresh
 
 
 @pytest.mark.parametrize("version", sorted(RELEASES))
@@ -100,6 +101,7 @@ def test_equal_settings_make_equal_text():
 @pytest.mark.parametrize("version", sorted(RELEASES))
 def test_the_facts_of_every_release_fit_together(version):
     release = release_of(version)
+    assert version.startswith(f"{release.minor}.")
     names = [component.name for component in release.components]
     assert names == ["api-server", "scheduler", "dag-processor", "triggerer"]
     for component in release.components:

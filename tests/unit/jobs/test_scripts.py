@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from airflow_operator.airflow.config import merge, render
+from airflow_operator.airflow.releases import release_of
 from airflow_operator.jobs.sources import airflow_scripts
 
 Scripts = dict[str, ModuleType]
@@ -97,9 +99,12 @@ def test_an_image_that_does_not_manage_fab_ignores_its_revisions(scripts: Script
 @pytest.mark.parametrize(
     ("version", "manager", "managed"),
     [
+        ("2.10.5", "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager", False),
         ("2.11.2", "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager", False),
+        ("3.0.6", "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager", True),
         ("3.1.8", "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager", True),
         ("3.1.8", "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager", False),
+        ("3.2.2", "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager", True),
         ("3.3.2", "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager", True),
         ("3.10.0", "", True),
     ],
@@ -112,6 +117,17 @@ def test_which_releases_migrate_fab_by_itself(
     monkeypatch.setenv("AIRFLOW_CONFIG", str(config))
     monkeypatch.delenv("AIRFLOW__CORE__AUTH_MANAGER", raising=False)
     assert ("fab" in scripts["check"].image_revisions(version)) is managed
+
+
+@pytest.mark.parametrize("version", ["3.0.6", "3.1.8"])
+def test_the_others_are_told_to_migrate_fab_whoever_logs_people_in(
+    scripts: Scripts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str
+) -> None:
+    simple = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+    config = tmp_path / "airflow.cfg"
+    config.write_text(render(merge(release_of(version).defaults, {"core": {"auth_manager": simple}})))
+    monkeypatch.setenv("AIRFLOW_CONFIG", str(config))
+    assert "fab" in scripts["check"].image_revisions(version)
 
 
 @pytest.mark.parametrize(

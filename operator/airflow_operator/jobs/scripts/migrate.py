@@ -44,7 +44,7 @@ def migrate() -> dict[str, Any]:
         message = "The database has changed since this migration was decided on: nothing was done."
         return {"result": "Stale", "database": database, "airflowVersion": version, "message": message}
     common.say(f"Migrating the database to Airflow {version}.")
-    _upgrade()
+    _upgrade(lacks_fab=bool(database["airflow"] and wanted["fab"]) and not _has_users(connection))
     database = common.database_heads(connection)
     if database != wanted:
         raise common.Refusal(f"The migration ended at {json.dumps(database)} instead of {json.dumps(wanted)}.")
@@ -59,9 +59,21 @@ def _take_lock(connection: Any) -> None:
             cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
 
 
-def _upgrade() -> None:
+def _has_users(connection: Any) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('ab_user') IS NOT NULL")
+        return bool(cursor.fetchone()[0])
+
+
+def _upgrade(*, lacks_fab: bool) -> None:
     providers = importlib.import_module("airflow.providers_manager")
     providers.ProvidersManager().initialize_providers_configuration()
+    if lacks_fab:
+        # A migration was killed between Airflow's tables and FAB's. The FAB of Airflow 3.0 makes its tables only with a new database:
+        # its one migration is empty.
+        session = importlib.import_module("airflow.settings").Session()
+        importlib.import_module("airflow.providers.fab.auth_manager.models.db").FABDBManager(session).create_db_from_orm()
+        session.close()
     importlib.import_module("airflow.utils.db").upgradedb()
 
 

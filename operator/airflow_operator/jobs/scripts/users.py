@@ -88,8 +88,7 @@ def _create(cursor: Any, admin: Admin) -> int:
 
 def _correct(cursor: Any, admin: Admin, user: int, stored: str | None, active: bool | None) -> list[str]:
     changed = []
-    security = importlib.import_module("werkzeug.security")
-    if not stored or not security.check_password_hash(stored, admin.password):
+    if not stored or not _matches(stored, admin.password):
         cursor.execute("UPDATE ab_user SET password = %s, changed_on = now() WHERE id = %s", (_hash(admin.password), user))
         changed.append("password")
     if not active:
@@ -107,10 +106,19 @@ def _give_role(cursor: Any, user: int, role: int) -> bool:
     return bool(cursor.rowcount)
 
 
-def _hash(password: str) -> str:
-    # FAB's default method; it checks hashes of any method.
+def _matches(stored: str, password: str) -> bool:
     security = importlib.import_module("werkzeug.security")
-    return common.hide(str(security.generate_password_hash(password, method="scrypt")))
+    try:
+        return bool(security.check_password_hash(stored, password))
+    except ValueError:
+        # Made with another Airflow, by a method that the library of this one does not know: nobody can log in with it.
+        return False
+
+
+def _hash(password: str) -> str:
+    # By the library's own default, as FAB does it: scrypt, but for the library of Airflow 2.10 and 3.0, which does not know it.
+    security = importlib.import_module("werkzeug.security")
+    return common.hide(str(security.generate_password_hash(password)))
 
 
 def users() -> dict[str, Any]:

@@ -42,6 +42,7 @@ def database(cluster: ValidatedCluster) -> list[dict[str, Any]]:
         pods.from_secret("AIRFLOW__CORE__FERNET_KEY", *cluster.key_source(keys.FERNET)),
     ]
     if cluster.base.external and cluster.release.task_sdk:
+        # Airflow 3.0 knows no such option: it makes that URL of the other one, and never connects with it.
         made.append(pods.from_secret("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC", names.connection(cluster.name), ASYNC_CONNECTION_KEY))
     return made
 

@@ -56,9 +56,13 @@ def _of_tasks(cluster: ValidatedCluster) -> Config:
     if not cluster.release.task_sdk:
         return {}
     url = f"http://{names.api_server(cluster.name)}.{cluster.namespace}.svc:8080{cluster.base_path}/execution/"
-    core = {"core": {"execution_api_server_url": url}}
-    # All components read one file; only those that hold the key files touch these paths (seen on 3.3.2).
-    return core if cluster.brings(JWT_SECRET) else {**core, "api_auth": _TOKEN_KEYS}
+    made: Config = {"core": {"execution_api_server_url": url}}
+    if not cluster.brings(JWT_SECRET):
+        # All components read one file; only those that hold the key files touch these paths (seen on 3.3.2).
+        made["api_auth"] = dict(_TOKEN_KEYS)
+        if cluster.release.token_algorithm:
+            made["api_auth"]["jwt_algorithm"] = cluster.release.token_algorithm
+    return made
 
 
 def jwks(cluster: ValidatedCluster, keys: Keys) -> Manifest:

@@ -1,4 +1,4 @@
-"""One DAGs folder of several sources, for an Airflow that knows one folder only: a link to each of them.
+"""One DAGs folder of all sources, for an Airflow that knows one folder only: a link to each of them.
 
 Airflow 2 walks the folder and follows links, but it must not walk git-sync's worktrees, so the sources stay where they are.
 """
@@ -16,8 +16,9 @@ VOLUME = "dag-sources"
 
 
 def wanted(cluster: ValidatedCluster) -> bool:
-    """Whether there are several sources and one folder."""
-    return not cluster.release.dag_bundle_class and len(cluster.spec.dags) > 1
+    """Whether there are several sources and one folder, or a source whose folder is a link that git-sync moves."""
+    release, sources = cluster.release, cluster.spec.dags
+    return not release.dag_bundle_class and (len(sources) > 1 or (release.resolves_folder and any(source.git for source in sources)))
 
 
 def volume() -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Repositories that Airflow fetches itself: GitDagBundle of apache-airflow-providers-git, with a connection from a Secret.
 
-Read in the provider's versions 0.0.7 and 0.5.0: what is passed here both know, but for `known_hosts_file`, without which the older one
-checks the host against the files of its user, and so refuses it.
+Read in the provider's versions 0.0.6, 0.0.7, 0.2.4, 0.4.0 and 0.5.0. What those of older releases cannot fetch, the schema refuses.
 """
 
 from __future__ import annotations

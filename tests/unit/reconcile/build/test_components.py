@@ -6,6 +6,7 @@ import configparser
 
 import pytest
 
+from airflow_operator.airflow.releases import RELEASES
 from airflow_operator.reconcile import keys, plan
 from airflow_operator.reconcile.build import components, config, pods, secrets, services, storage
 from airflow_operator.reconcile.plan import prerequisites
@@ -106,7 +107,36 @@ def test_whoever_parses_dags_reports_commits():
     assert reporters(version="2.11.2", dagProcessor={}) == {"dag-processor"}
 
 
-@pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
+FAB_TABLES = "airflow.providers.fab.auth_manager.models.db.FABDBManager"
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        ("3.0.6", ("EdDSA", FAB_TABLES, "1", None)),
+        ("3.1.8", ("EdDSA", FAB_TABLES, None, "30")),
+        ("3.2.2", (None, None, None, "30")),
+        ("3.3.2", (None, None, None, "30")),
+    ],
+)
+def test_older_releases_of_airflow_3_are_told_what_newer_ones_know(version, told):
+    asked = (
+        ("api_auth", "jwt_algorithm"),
+        ("database", "external_db_managers"),
+        ("api", "workers"),
+        ("workers", "execution_api_timeout"),
+    )
+    cfg = airflow_cfg(version=version, auth={"simple": {}})
+    assert tuple(cfg.get(section, {}).get(option) for section, option in asked) == told
+
+
+def test_a_secret_that_the_user_brings_signs_with_its_own_algorithm():
+    own = factory.secret("own", **{"jwt-secret": "x" * 64})
+    cfg = airflow_cfg(version="3.1.8", keys={"jwt": {"name": "own"}}, references={("Secret", "own"): own})
+    assert set(cfg["api_auth"]) == {"jwt_issuer"}
+
+
+@pytest.mark.parametrize("version", sorted(RELEASES))
 def test_a_scheduler_that_runs_tasks_is_a_worker(version):
     fields = {"version": version, "executors": ["LocalExecutor"], "dags": [GIT]}
     made = container("scheduler", **fields)

@@ -153,6 +153,16 @@ def test_airflow_2_has_one_folder_with_a_link_to_each_source():
         assert {"name": "dag-sources", "emptyDir": {}} in spec["volumes"]
 
 
+def test_airflow_2_10_takes_no_link_of_git_sync_for_its_folder():
+    def folder(**entry):
+        found = factory.cluster(references=claim(), version="2.10.5", dags=[entry], executors=["KubernetesExecutor"])
+        names = {item["name"] for item in task_pods.template(found)["spec"].get("initContainers", [])}
+        return config.owned(found)["core"]["dags_folder"], "link-dags" in names
+
+    assert folder(git={"repo": REPO}) == ("/opt/airflow/dag-sources", True)
+    assert folder(name="nfs", volume={"claimName": "dags"}) == ("/opt/airflow/bundles/nfs", False)
+
+
 def test_airflow_2_reads_a_single_source_where_it_lies():
     found = factory.cluster(dags=[{"name": "etl", "git": {"repo": REPO}}], **AIRFLOW_2)
     assert config.owned(found)["core"]["dags_folder"] == "/opt/airflow/bundles/etl/repo"
