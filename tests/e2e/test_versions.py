@@ -155,7 +155,7 @@ def scale(deployment: Deployment, replicas: int) -> None:
 
 
 def drain(deployment: Deployment) -> None:
-    """Three schedulers run two tasks each; two of them go, and every task ends in its first try, where it began."""
+    """Three schedulers share six tasks; two of them go, and every task ends in its first try, where it began."""
     airflow = deployment.airflow()
     scale(deployment, 3)
     airflow.wait_for_dag("sleepers")
@@ -166,13 +166,14 @@ def drain(deployment: Deployment) -> None:
         tasks = airflow.task_instances("sleepers", run)
         return {task["hostname"] for task in tasks if task["task_id"] == "sleep" and task["state"] == "running"}
 
-    until("three schedulers run tasks", lambda: len(at_work()) == 3, within=180, saying=lambda: str(airflow.task_states("sleepers", run)))
+    # A scheduler takes what it finds: now and then one finds nothing. Of two that work at least one goes.
+    busy = until("two schedulers run tasks", lambda: hosts if len(hosts := at_work()) > 1 else None, within=180)
     scale(deployment, 1)
     airflow.wait_for_run("sleepers", run, timeout=300)
     tasks = airflow.task_instances("sleepers", run)
     assert len(tasks) == 3 * EACH + 1
     assert {(task["state"], task["try_number"]) for task in tasks} == {("success", 1)}
-    assert len(airflow.xcom("sleepers", run, "gather")) == 3
+    assert busy <= set(airflow.xcom("sleepers", run, "gather"))
     assert all(task["duration"] >= SECONDS for task in tasks if task["task_id"] == "sleep")
 
 
