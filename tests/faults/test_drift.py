@@ -34,7 +34,7 @@ from tests.integration.running import install_crds
 from tests.integration.scenario import BASE, CLUSTER, cluster
 from tests.integration.test_scenario_refused import Policy
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 
 Healed = Callable[[], Awaitable[bool]]
 Harm = Callable[[Case], Awaitable[Healed]]
