@@ -129,8 +129,8 @@ class ControlPlane:
         """Path of one of the programs that are in use, e.g. "kubectl"."""
         return self._binaries[name]
 
-    def audit(self) -> list[dict[str, Any]]:
-        """Every finished request so far, oldest first (audit.k8s.io/v1 events at level Metadata)."""
+    def audit(self, since: int = 0) -> list[dict[str, Any]]:
+        """Every finished request but for the first `since`, oldest first (audit.k8s.io/v1 events at level Metadata)."""
         if not self._with_audit or not self._audit_log.exists():
             return []
         with self._audit_log.open("rb") as log:
@@ -141,7 +141,7 @@ class ControlPlane:
                 if line.endswith(b"\n"):
                     self._audit_entries.append(json.loads(line))
                     self._audit_read += len(line)
-        return list(self._audit_entries)
+        return self._audit_entries[since:]
 
     def log(self, name: str) -> str:
         """Output so far of one of the processes, e.g. "kube-apiserver"."""

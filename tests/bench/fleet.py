@@ -43,7 +43,7 @@ class Requests:
 
     def all(self) -> list[Entry]:
         """The operator's own and its framework's, oldest first."""
-        return [entry for entry in self._plane.audit()[self._skip :] if entry.get("userAgent", "").startswith(("airflow-operator", "kopf"))]
+        return [entry for entry in self._plane.audit(self._skip) if entry.get("userAgent", "").startswith(("airflow-operator", "kopf"))]
 
     def counted(self) -> dict[str, int]:
         """Number of requests by verb; watches apart."""
@@ -82,7 +82,7 @@ async def one_change(plane: ControlPlane, kube: Kube, namespace: str, name: str,
     await kube.patch(AIRFLOW_CLUSTER, namespace, name, [change])
     deadline = time.monotonic() + 60
     while True:
-        new = [entry for entry in plane.audit()[skip:] if entry.get("objectRef", {}).get("namespace") == namespace]
+        new = [entry for entry in plane.audit(skip) if entry.get("objectRef", {}).get("namespace") == namespace]
         begun = next((entry for entry in new if entry.get("userAgent", "").startswith("bare-client") and entry["verb"] == "patch"), None)
         done = next((entry for entry in new if entry.get("userAgent", "").startswith("airflow-operator") and is_child(entry)), None)
         if begun and done:

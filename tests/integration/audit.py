@@ -12,13 +12,17 @@ READS = ("get", "list", "watch")
 
 @dataclass
 class Audit:
-    """Requests since the last `reset`, from the API server's audit log."""
+    """Requests since it was made, or since the last `reset`, from the API server's audit log."""
 
     control_plane: ControlPlane
     namespace: str
     client: str = "airflow-operator"
     """Beginning of the user agent whose requests count."""
     _skip: int = 0
+
+    def __post_init__(self) -> None:
+        """Count from here on: a session's log grows long."""
+        self.reset()
 
     def reset(self) -> None:
         """Count from here on."""
@@ -28,7 +32,7 @@ class Audit:
         """`VERB PLURAL/NAME` of each request in the namespace, oldest first; a dry run says so."""
         return [
             f"{entry['verb']} {entry['objectRef']['resource']}{_suffix(entry)}"
-            for entry in self.control_plane.audit()[self._skip :]
+            for entry in self.control_plane.audit(self._skip)
             if entry.get("objectRef", {}).get("namespace") == self.namespace
             and entry.get("userAgent", "").startswith(client or self.client)
         ]

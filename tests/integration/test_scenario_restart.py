@@ -62,7 +62,7 @@ async def test_killed_during_a_deletion(stage: Stage) -> None:
     assert stage.world.databases == {}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 async def test_restart_over_a_converged_fleet_writes_nothing(stage: Stage) -> None:
     names = [f"c{number}" for number in range(FLEET)]
     # Without pods of Airflow there is less to play; what is compared are the children.
@@ -78,7 +78,7 @@ async def test_restart_over_a_converged_fleet_writes_nothing(stage: Stage) -> No
         documents = [cluster(name, **idle) for name in names]
         fleet = json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})
         await asyncio.to_thread(stage.kubectl, "create", "-f", "-", input=fleet)
-        await stage.until(all_ready, within=150)
+        await stage.until(all_ready, within=240)
         await stage.quiet()
     stage.audit.reset()
     async with stage.operator(resync=5.0):
