@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_operator.domain.manifest import Kind, Live, Manifest
-from airflow_operator.kube.protocol import FIELD_MANAGER, STATUS_MANAGER, Kube, Propagation, WatchEvent
+from airflow_operator.kube.protocol import FIELD_MANAGER, STATUS_MANAGER, Kube, Propagation
+from airflow_operator.kube.wrapped import Wrapped
 from airflow_operator.process import Process
 from airflow_operator.reconcile.types import Health
 from airflow_operator.runtime.operator import Duties
@@ -63,7 +64,7 @@ class GivenHealth:
         return self.answer
 
 
-class WatchedKube:
+class WatchedKube(Wrapped):
     """Passes everything on to the API server; counts the writes and, where asked, hangs before a certain one."""
 
     def __init__(self, hang_before_write: int | None = None) -> None:
@@ -72,17 +73,11 @@ class WatchedKube:
         self.writes: list[str] = []
         self.statuses: list[Manifest] = []
         self.hanging = threading.Event()
-        self._kube: Kube | None = None
 
     def around(self, kube: Kube) -> Kube:
         """The Kube that the operator gets."""
-        self._kube = kube
+        super().__init__(kube)
         return self
-
-    @property
-    def _inner(self) -> Kube:
-        assert self._kube is not None
-        return self._kube
 
     async def _write(self, what: str) -> None:
         if self._hang_at is not None and len(self.writes) + 1 >= self._hang_at:
@@ -90,53 +85,33 @@ class WatchedKube:
             await asyncio.Event().wait()
         self.writes.append(what)
 
-    async def get(self, kind: Kind, namespace: str, name: str) -> Live | None:
-        """As Kube."""
-        return await self._inner.get(kind, namespace, name)
-
-    async def list(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "") -> Sequence[Live]:
-        """As Kube."""
-        return await self._inner.list(kind, namespace, labels=labels, fields=fields)
-
     async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
         """As Kube."""
         if not dry_run:
             await self._write(f"apply {manifest['kind']} {manifest['metadata']['name']}")
-        return await self._inner.apply(manifest, manager=manager, dry_run=dry_run)
+        return await self._kube.apply(manifest, manager=manager, dry_run=dry_run)
 
     async def apply_status(self, manifest: Manifest, *, manager: str = STATUS_MANAGER) -> Live:
         """As Kube."""
         await self._write(f"status {manifest['kind']} {manifest['metadata']['name']}")
         self.statuses.append(manifest)
-        return await self._inner.apply_status(manifest, manager=manager)
+        return await self._kube.apply_status(manifest, manager=manager)
 
     async def create(self, manifest: Manifest) -> Live:
         """As Kube."""
         await self._write(f"create {manifest['kind']} {manifest['metadata']['name']}")
-        return await self._inner.create(manifest)
+        return await self._kube.create(manifest)
 
     async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[dict[str, Any]], *, dry_run: bool = False) -> Live:
         """As Kube."""
         if not dry_run:
             await self._write(f"patch {kind.kind} {name}")
-        return await self._inner.patch(kind, namespace, name, operations, dry_run=dry_run)
+        return await self._kube.patch(kind, namespace, name, operations, dry_run=dry_run)
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str = "", propagation: Propagation = "Background") -> None:
         """As Kube."""
         await self._write(f"delete {kind.kind} {name}")
-        await self._inner.delete(kind, namespace, name, uid=uid, propagation=propagation)
-
-    async def allowed(self, verb: str, kind: Kind, namespace: str) -> bool:
-        """As Kube."""
-        return await self._inner.allowed(verb, kind, namespace)
-
-    async def whoami(self) -> str:
-        """As Kube."""
-        return await self._inner.whoami()
-
-    def watch_metadata(self, kind: Kind, namespace: str, *, labels: str = "") -> AsyncIterator[WatchEvent]:
-        """As Kube."""
-        return self._inner.watch_metadata(kind, namespace, labels=labels)
+        await self._kube.delete(kind, namespace, name, uid=uid, propagation=propagation)
 
 
 class RunningOperator:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, JOB, SECRET, STATEFUL_SET
-from airflow_operator.domain.manifest import dig
+from airflow_operator.domain.manifest import Live, dig
 from tests.integration.eventually import eventually
 from tests.integration.scenario import BASE, CLUSTER, Stage
 from tests.integration.scenario_world import told
@@ -21,6 +22,23 @@ ADMIN = f"{CLUSTER}-admin"
 
 def copy_of(stage: Stage) -> str:
     return names.keys_copy(stage.namespace, CLUSTER)
+
+
+async def lose_keys(stage: Stage) -> tuple[Live, Any]:
+    """Bring a cluster up, then delete its keys and their copy while no operator runs; the Secret, and the templates of what runs."""
+    async with stage.operator():
+        await stage.up()
+        await stage.quiet()
+        kept, templates = await stage.must_get(SECRET, KEYS), await stage.templates()
+    for name in (KEYS, copy_of(stage)):
+        await stage.delete(SECRET, name)
+    return kept, templates
+
+
+async def put_back(stage: Stage, kept: Live) -> None:
+    """As from a backup."""
+    meta = {name: kept["metadata"][name] for name in ("name", "labels")}
+    await stage.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": kept["data"]})
 
 
 async def test_deleted_keys_come_back_with_the_same_values(stage: Stage) -> None:
@@ -76,12 +94,7 @@ async def test_malformed_fernet_key_is_named_and_nothing_rolls(stage: Stage) -> 
 
 
 async def test_keys_that_are_lost_for_good_are_not_made_anew(stage: Stage) -> None:
-    async with stage.operator():
-        await stage.up()
-        await stage.quiet()
-        kept, templates = await stage.must_get(SECRET, KEYS), await stage.templates()
-    for name in (KEYS, copy_of(stage)):
-        await stage.delete(SECRET, name)
+    kept, templates = await lose_keys(stage)
     async with stage.operator():
         await stage.says("KeysAvailable", "False", "KeyLost")
         await stage.quiet()
@@ -89,33 +102,25 @@ async def test_keys_that_are_lost_for_good_are_not_made_anew(stage: Stage) -> No
         assert await stage.get(SECRET, copy_of(stage)) is None
         assert await stage.templates() == templates
         assert dig(await stage.must_get(AIRFLOW_CLUSTER, CLUSTER), "status", "phase") == "Degraded"
-        # Put back from a backup.
-        meta = {name: kept["metadata"][name] for name in ("name", "labels")}
-        await stage.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": kept["data"]})
+        await put_back(stage, kept)
         await stage.ready()
         assert (await stage.must_get(SECRET, copy_of(stage)))["data"] == kept["data"]
         assert await stage.templates() == templates
 
 
 async def test_lost_keys_are_told_when_every_job_is_gone_too(stage: Stage) -> None:
-    async with stage.operator():
-        await stage.up()
-        await stage.quiet()
-        kept, templates = await stage.must_get(SECRET, KEYS), await stage.templates()
-    for name in (KEYS, copy_of(stage)):
-        await stage.delete(SECRET, name)
+    kept, templates = await lose_keys(stage)
     for job in await stage.children(JOB):
         await stage.delete(JOB, job["metadata"]["name"])
     stage.world.answers("provision", told("KeyMismatch", message="Made with other keys."))
     async with stage.operator():
-        lost = await stage.says("KeysAvailable", "False", "KeyLost")
-        assert f"Put Secret {KEYS} back from a backup" in lost["message"]
+        said = await stage.says("KeysAvailable", "False", "KeyLost")
+        assert f"Put Secret {KEYS} back from a backup" in said["message"]
         await stage.quiet()
         assert await stage.get(SECRET, KEYS) is None
         assert await stage.templates() == templates, "what runs stays"
         stage.world.answers_by_itself("provision")
-        meta = {name: kept["metadata"][name] for name in ("name", "labels")}
-        await stage.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": kept["data"]})
+        await put_back(stage, kept)
         await stage.says("KeysAvailable", "False", "KeyMismatch", words=copy_of(stage))
         await stage.delete(SECRET, copy_of(stage))
         await stage.ready()
