@@ -22,6 +22,8 @@ from tests.e2e.waiting import until
 NAME = "git-server"
 PORT, TLS_PORT, SSH_PORT = 8080, 8443, 2222
 USERNAME = "airflow"
+APP_USERNAME = "-"
+"""What git-sync calls itself beside the token of a GitHub App."""
 REPOSITORY = "dags.git"
 OTHERS = ("over-ssh.git", "over-tls.git", "versions.git")
 """More repositories of the same server, empty at first."""
@@ -56,7 +58,7 @@ def manifests(password: str, keys: Mapping[str, str]) -> list[Object]:
         "name": "server",
         "image": IMAGES["git-server"].tag,
         "env": [
-            {"name": "GIT_USERNAME", "value": USERNAME},
+            {"name": "GIT_USERNAME", "value": f"{USERNAME} {APP_USERNAME}"},
             {"name": "GIT_PASSWORD_FILE", "value": "/etc/git-server/password"},
             {"name": "GIT_REPOS", "value": " ".join((REPOSITORY, *OTHERS))},
             {"name": "GIT_AUTHORIZED_KEYS_FILE", "value": "/etc/git-keys/authorized_keys"},
@@ -127,15 +129,15 @@ class GitRepository:
             self._git("reset", "--quiet", "--hard", "FETCH_HEAD")
         return self.commit(files, "the first DAGs")
 
-    def commit(self, files: Mapping[str, str], message: str) -> str:
-        """Write files, commit and push; return the commit."""
+    def commit(self, files: Mapping[str, str], message: str, *, instead: bool = False) -> str:
+        """Write files, commit and push; return the commit. `instead`: of the newest one, which a forced push takes out of history."""
         for name, text in files.items():
             path = self._tree / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         self._git("add", "--all")
-        self._git("commit", "--quiet", "--allow-empty", "--message", message)
-        self._git("push", "--quiet", self._remote, "HEAD:refs/heads/main", login=True)
+        self._git("commit", "--quiet", "--allow-empty", *(["--amend"] if instead else []), "--message", message)
+        self._git("push", "--quiet", *(["--force"] if instead else []), self._remote, "HEAD:refs/heads/main", login=True)
         self.newest = self._git("rev-parse", "HEAD").strip()
         return self.newest
 

@@ -1,4 +1,4 @@
-"""An OpenID Connect provider and an S3-compatible store in a deployment's own namespace."""
+"""An OpenID Connect provider, an S3-compatible store and GitHub's tokens in a deployment's own namespace."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ OIDC = "oidc"
 INSECURE = {"name": "AUTHLIB_INSECURE_TRANSPORT", "value": "1"}
 """Lets Authlib, which both sides are made of, speak without TLS."""
 STORE = "store"
+GITHUB = "github"
 
 
 def run_oidc(kubectl: Kubectl, users: Mapping[str, Mapping[str, Any]]) -> None:
@@ -25,6 +26,13 @@ def run_oidc(kubectl: Kubectl, users: Mapping[str, Mapping[str, Any]]) -> None:
 def run_store(kubectl: Kubectl) -> None:
     """Start the store, empty, at http://store:8080."""
     _run(kubectl, STORE, ["moto_server", "-H", "0.0.0.0", "-p", str(PORT)], [], "/moto-api/")
+
+
+def run_github(kubectl: Kubectl, *, app: int, installation: int, public_key: str, token: str) -> None:
+    """Start what gives the App's installation this token, at http://github:8080."""
+    told = {"APP": str(app), "INSTALLATION": str(installation), "PUBLIC_KEY": public_key, "TOKEN": token}
+    variables = [{"name": name, "value": value} for name, value in told.items()]
+    _run(kubectl, GITHUB, ["python", "/opt/servers/github.py"], variables, "/healthz")
 
 
 def _run(kubectl: Kubectl, name: str, arguments: list[str], variables: list[Object], path: str) -> None:

@@ -30,6 +30,8 @@ ALLOWED_IN_TEMPLATES = frozenset({("f:metadata", "f:annotations", "f:kubectl.kub
 
 _MOVING = ("resourceVersion", "generation", "managedFields", "uid", "creationTimestamp")
 _JOBS = ("provision", "check", "migrate", "users")
+_REPEATED = ("check", "jobs/prod-check-*")
+"""Asked, made and removed once more where the operator was killed, or shown the past, between removing the answer and using it."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def of_process(case: Case) -> Iterator[str]:
         yield "the operator ended by itself"
     # kopf tells a refused finalizer by a traceback; what becomes of the object is what counts.
     log = case.operator.log
-    for words in ("unexpected failure", "InternalError", *(() if "Throttling for" in log else ("Traceback",))):
+    for words in ("unexpected failure", *(() if "Throttling for" in log else ("Traceback",))):
         if words in log:
             yield f"the operator's log says {words!r}"
 
@@ -149,13 +151,13 @@ async def of_object(stage: Stage, manifest: Manifest) -> list[str]:
         tried = await stage.admin.apply(manifest, dry_run=True)
     except ApiError as error:
         return [f"{key} would be refused: {error.message}"]
-    found = [f"{key} differs at {path}" for path in _differing(_still(live), _still(tried))]
+    found = [f"{key} differs at {path}" for path in _differing(still(live), still(tried))]
     if not found and _ours(live) != _ours(tried):
         found.append(f"{key}: we own other fields than we set")
     return found + [f"{key} has {path} from others in its pods" for path in _foreign(live)]
 
 
-def _still(item: Live) -> dict[str, Any]:
+def still(item: Live) -> dict[str, Any]:
     """The object without what moves by itself."""
     meta = {name: value for name, value in item["metadata"].items() if name not in _MOVING}
     return {name: value for name, value in item.items() if name != "status"} | {"metadata": meta}
@@ -228,8 +230,10 @@ def _beyond(case: Case, norm: Reference) -> Iterator[str]:
     now = case.counts()
     for what, mine, usual in (("made", now.created, norm.counts.created), ("removed", now.deleted, norm.counts.deleted)):
         for name, times in (mine - usual).items():
+            if name in _REPEATED and times == 1:
+                continue
             yield f"{name} was {what} {times} times more than without a fault"
     asked = case.asked()
     for name in sorted({*asked, *norm.asked}):
-        if asked[name] != norm.asked[name]:
+        if asked[name] != norm.asked[name] + (name in _REPEATED and asked[name] > norm.asked[name]):
             yield f"Jobs asked to {name} {asked[name]} times instead of {norm.asked[name]}"

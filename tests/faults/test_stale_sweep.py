@@ -39,7 +39,9 @@ def stale(number: int, *, restart: bool) -> Callable[[Case, Asked], Fault | None
 
         if case.place(asked) == number:
             return write
-        past = before and asked.number <= until and asked.verb in ("get", "list")
+        # What kinds there are is not of the store.
+        kept = asked.verb in ("get", "list") and not asked.plural.startswith("/")
+        past = before and asked.number <= until and kept
         return as_of(before) if past else None
 
     return strike

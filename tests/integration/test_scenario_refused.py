@@ -125,13 +125,14 @@ async def test_foreign_object_of_a_childs_name_is_not_touched(stage: Stage, kind
 
 UNKNOWN_FIELD = {"taskPods": {"podTemplate": {"spec": {"containers": [{"name": "base", "imagePullPolice": "Always"}]}}}}
 BAD_AFFINITY = {"scheduler": {"affinity": {"nodeAffinity": {"requiredDuringScheduling": {"nodeSelectorTerms": []}}}}}
+BAD_JOBS = {"jobs": {"securityContext": {"runAsRoot": False}}}
 BAD_TOLERATION = {"pods": {"tolerations": [{"key": "a", "operator": "Equals"}]}}
 
 
 @pytest.mark.parametrize(
     ("spec", "words"),
-    [(UNKNOWN_FIELD, "imagePullPolice"), (BAD_AFFINITY, "requiredDuringScheduling"), (BAD_TOLERATION, "Equals")],
-    ids=["task-pod", "affinity", "toleration"],
+    [(UNKNOWN_FIELD, "imagePullPolice"), (BAD_AFFINITY, "requiredDuringScheduling"), (BAD_TOLERATION, "Equals"), (BAD_JOBS, "runAsRoot")],
+    ids=["task-pod", "affinity", "toleration", "jobs"],
 )
 async def test_part_that_only_the_api_server_can_judge(stage: Stage, spec: dict[str, Any], words: str) -> None:
     async with stage.operator():

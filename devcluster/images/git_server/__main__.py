@@ -1,8 +1,8 @@
 """Git repositories over smart HTTP and SSH, with credentials that may change while it runs. For tests: no limits.
 
-Settings: GIT_REPOS (names, separated by spaces), GIT_USERNAME, GIT_PASSWORD or GIT_PASSWORD_FILE (read at each request; neither: open to
-all), GIT_AUTHORIZED_KEYS_FILE (switches SSH on), GIT_HOST_KEY_FILE, GIT_TLS_CERT_FILE and GIT_TLS_KEY_FILE (switch HTTPS on), GIT_ROOT,
-GIT_SEED, GIT_PORT, GIT_SSH_PORT, GIT_TLS_PORT.
+Settings: GIT_REPOS and GIT_USERNAME (names, separated by spaces; all users have one password), GIT_PASSWORD or GIT_PASSWORD_FILE (read at
+each request; neither: open to all), GIT_AUTHORIZED_KEYS_FILE (switches SSH on), GIT_HOST_KEY_FILE, GIT_TLS_CERT_FILE and GIT_TLS_KEY_FILE
+(switch HTTPS on), GIT_ROOT, GIT_SEED, GIT_PORT, GIT_SSH_PORT, GIT_TLS_PORT.
 `/healthz` and `/host-key` answer without a password.
 """
 
@@ -129,8 +129,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return "anonymous"
         scheme, _, encoded = self.headers.get("Authorization", "").partition(" ")
         given = base64.b64decode(encoded).decode(errors="replace") if scheme.lower() == "basic" else ""
-        user = os.environ.get("GIT_USERNAME", "git")
-        return user if hmac.compare_digest(given.encode(), f"{user}:{wanted}".encode()) else None
+        user, _, guess = given.partition(":")
+        known = user in os.environ.get("GIT_USERNAME", "git").split()
+        return user if hmac.compare_digest(guess.encode(), wanted.encode()) and known else None
 
     def _serve(self) -> None:
         # The body must be read in any case, or the next request on this connection starts in its middle.

@@ -91,7 +91,10 @@ async def decide(ctx: Context, cluster: ValidatedCluster, seen: SeenCluster) -> 
 async def prove_opaque(kube: Kube, cluster: ValidatedCluster, step: Step, seen: SeenCluster) -> None:
     """Try by dry run what only the API server can judge; InvalidSpec in its words."""
     if opaque_parts(cluster.spec):
-        await prove_pods(kube, cluster, (*step.objects, *step.later), children_of(seen))
+        status = dig(seen.resource, "status", default={})
+        told = any(item["type"] == "SpecValid" and item["status"] == "True" for item in status.get("conditions", ()))
+        new = not told or status.get("observedGeneration") != seen.resource["metadata"]["generation"]
+        await prove_pods(kube, cluster, (*step.objects, *step.later), children_of(seen), new=new)
 
 
 def children_of(seen: SeenCluster) -> tuple[Live, ...]:

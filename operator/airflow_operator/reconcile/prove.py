@@ -13,7 +13,7 @@ from airflow_operator.domain.manifest import Live, Manifest, dig, key_of
 from airflow_operator.kube.errors import Forbidden, Invalid
 from airflow_operator.reconcile.apply import Refused, prove
 from airflow_operator.reconcile.blame import field_of
-from airflow_operator.reconcile.build import custom, task_pods
+from airflow_operator.reconcile.build import custom, jobs, task_pods
 from airflow_operator.reconcile.references import COMPONENT_FIELDS
 from airflow_operator.reconcile.validate import ValidatedCluster
 
@@ -48,9 +48,14 @@ def opaque_parts(spec: AirflowClusterSpec) -> bool:
     return bool(spec.git_sync.security_context or peers) or any(is_opaque(layer) for layer in layers if layer)
 
 
-async def prove_pods(kube: Kube, cluster: ValidatedCluster, wanted: Sequence[Manifest], children: Sequence[Live]) -> None:
-    """Try everything that would change; InvalidSpec names the field of the spec and has the API server's words."""
+async def prove_pods(kube: Kube, cluster: ValidatedCluster, wanted: Sequence[Manifest], children: Sequence[Live], *, new: bool) -> None:
+    """Try everything that would change; InvalidSpec names the field of the spec and has the API server's words.
+
+    `new`: this spec has not been found good yet. Jobs, which do not stay, are tried only then.
+    """
     await _prove_task_pod(kube, cluster, children)
+    if new:
+        await _prove_job(kube, cluster)
     try:
         await prove(kube, wanted, children)
     except Refused as error:
@@ -69,6 +74,17 @@ def _layers(cluster: ValidatedCluster, component: str) -> tuple[custom.Layer, ..
         if facts.name == component:
             return custom.layers(cluster, facts.field_name, cluster.settings_of(component))
     return custom.layers(cluster, "jobs", cluster.spec.jobs)
+
+
+async def _prove_job(kube: Kube, cluster: ValidatedCluster) -> None:
+    """Try the settings of the Jobs' pods."""
+    trial = jobs.trial(cluster)
+    try:
+        await kube.apply(trial, dry_run=True)
+    except (Forbidden, Invalid) as error:
+        layers = custom.layers(cluster, "jobs", cluster.spec.jobs)
+        blamed = field_of(error.message, trial["spec"]["template"], "check", layers)
+        raise InvalidSpec("Refused", f"{blamed}: The API server refused the pods of Jobs: {error.message}") from None
 
 
 async def _prove_task_pod(kube: Kube, cluster: ValidatedCluster, children: Sequence[Live]) -> None:
