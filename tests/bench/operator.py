@@ -1,7 +1,7 @@
-"""`python -m tests.bench.operator KUBECONFIG PORT`: the operator as it is measured.
+"""`python -m tests.bench.operator KUBECONFIG PORT WRITES_PER_SECOND`: the operator as it is measured.
 
-Databases count as made and migrated, so that there are no Jobs to wait for; its own limit of writes a second is off. PORT is that of
-/readyz.
+Databases count as made and migrated, so that there are no Jobs to wait for. PORT is that of /readyz; WRITES_PER_SECOND is its own limit,
+0 for none.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def count_as_migrated() -> None:
 
 def main() -> None:
     """Run until SIGTERM."""
-    kubeconfig, port = sys.argv[1:]
+    kubeconfig, port, limit = sys.argv[1:]
     count_as_migrated()
-    settings = Settings(writes_per_second=0, health_probe=False, health_port=int(port), webhook_port=0, log_level="warning")
+    settings = Settings(writes_per_second=int(limit), health_probe=False, health_port=int(port), webhook_port=0, log_level="warning")
     asyncio.run(Process(settings, kubeconfig).run())
 
 
