@@ -34,6 +34,7 @@ from airflow_operator.kube.client import connect
 from airflow_operator.kube.protocol import Kube
 from devcluster.control_plane import ControlPlane
 from devcluster.processes import free_ports
+from tests.integration.running import install_crds
 
 ROOT = Path(__file__).parents[2]
 BASE = "platform"
@@ -54,8 +55,7 @@ Entry = dict[str, Any]
 def api_server(*, audit: bool = True) -> Iterator[ControlPlane]:
     """A fresh control plane without controllers, with the CRDs; `audit`: whether it keeps who asked for what."""
     with ControlPlane(audit=audit) as plane:
-        plane.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
-        plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+        install_crds(plane)
         yield plane
 
 
