@@ -46,20 +46,22 @@ class Storm:
         return answer(429, "TooManyRequests", "the server has received too many requests", retry_after=RETRY_AFTER)
 
 
-async def applied(kube: Kube, requests: rig.Requests, fleet: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Create a fleet; what came of it."""
+async def applied(kube: Kube, requests: rig.Requests, proxy: Proxy, fleet: Mapping[str, Sequence[str]], seconds: float) -> dict[str, Any]:
+    """Create a fleet in a storm of so many seconds; what came of it."""
     for namespace in fleet:
         await rig.make_namespace(kube, namespace)
     await requests.quiet()
     requests.reset()
     began = time.monotonic()
+    proxy.intervene = storm = Storm(seconds)
     await rig.write_all(kube.create, [rig.cluster(name, namespace) for namespace, names in fleet.items() for name in names])
     await rig.until_applied(kube, fleet, within=WITHIN)
-    seconds = time.monotonic() - began
+    took = time.monotonic() - began
     await requests.quiet()
     written = [entry for entry in requests.all() if rig.is_write(entry)]
     return {
-        "seconds until all are applied": round(seconds, 1),
+        "requests refused": storm.refused,
+        "seconds until all are applied": round(took, 1),
         "writes": len(written),
         "writes of children": sum(map(rig.is_child, written)),
         "most writes in a second": most(written, "airflow-operator", "kopf"),
@@ -84,18 +86,16 @@ async def census(kube: Kube, fleet: Mapping[str, Sequence[str]]) -> tuple[int, i
 
 
 async def measure(clusters: int, limit: int, storm: float) -> dict[str, dict[str, Any]]:
-    """The figures in peace, and with a storm of so many seconds."""
+    """The figures in peace, and with a storm of so many seconds, which begins with the fleet."""
     with rig.api_server() as plane, tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         async with rig.client(plane) as kube, administrator(plane, directory) as upstream, Proxy(upstream, directory) as proxy:
             requests = rig.Requests(plane)
             async with rig.operator(proxy.kubeconfig, limit, log=directory / "log"):
-                peace = await applied(kube, requests, rig.spread("peace", clusters))
-                print(f"peace: {peace}", flush=True)
-                proxy.intervene = refusing = Storm(storm)
-                stormy = await applied(kube, requests, rig.spread("storm", clusters))
-                print(f"storm: {stormy}", flush=True)
-    return {"peace": peace, "storm": {"refused": refusing.refused, **stormy}}
+                return {
+                    "peace": await applied(kube, requests, proxy, rig.spread("peace", clusters), 0.0),
+                    "storm": await applied(kube, requests, proxy, rig.spread("storm", clusters), storm),
+                }
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ async def test_no_second_has_more_writes_than_the_limit_and_a_storm_loses_none()
     for when, figures in found.items():
         print(when, figures)
     peace, storm = found["peace"], found["storm"]
-    assert storm["refused"] > CLUSTERS, "there was a storm"
+    assert storm["requests refused"] > CLUSTERS, "there was a storm"
     for figures in (peace, storm):
         assert figures["most writes in a second"] <= LIMIT
     assert peace["most writes in a second"] > 0.8 * LIMIT, "there was more to write than the limit lets through"
