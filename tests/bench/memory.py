@@ -1,7 +1,7 @@
 """`python -m tests.bench.memory [UPDATES] [--clusters N]`: whether the operator holds more memory after many updates than after a few.
 
-Each round sends ten updates to every cluster: a new spec, a child that somebody changed (which is set right), five touches of children that
-change nothing of the operator's, and three of the Secret that git logs in with. The next round begins when every new spec is applied and
+Each round sends twenty updates to every cluster: a new spec, a child that somebody changed (which is set right), twelve touches of children
+that change nothing of the operator's, and six of the Secret that git logs in with. The next round begins when every new spec is applied and
 what was changed is right again, so the operator keeps up. One API server, no controllers.
 """
 
@@ -20,7 +20,7 @@ from airflow_operator.kube.protocol import Kube
 from tests.bench import rig
 
 NAMESPACE = "memory"
-CHILD_TOUCHES, SECRET_TOUCHES = 5, 3
+CHILD_TOUCHES, SECRET_TOUCHES = 12, 6
 A_ROUND = 2 + CHILD_TOUCHES + SECRET_TOUCHES
 """Updates that each cluster gets in a round."""
 WARM_UP = 0.1
@@ -52,7 +52,7 @@ class Member:
         self._children = cycle([self._place(item["apiVersion"], item["kind"], item["metadata"]["name"]) for item in made])
 
     async def one_round(self, number: int) -> None:
-        """Ten updates."""
+        """Its updates, one after the other."""
         for touch in range(CHILD_TOUCHES):
             await self._touch(next(self._children), f"{number}.{touch}")
         for touch in range(SECRET_TOUCHES):

@@ -100,7 +100,8 @@ async def test_lists_come_from_the_resync_alone(stage: Stage) -> None:
     looks = found[f"get airflowclusters/{CLUSTER}"] + found[f"get airflowbases/{BASE}"]
     lists = {request: count for request, count in found.items() if request.startswith("list ")}
     assert lists["list deployments"]
-    assert not {request: count for request, count in lists.items() if count > looks}, (lists, looks)
+    # Of Secrets there are the cluster's own and those beside its base.
+    assert not {request: count for request, count in lists.items() if count > 2 * looks}, (lists, looks)
 
 
 def asked(stage: Stage) -> Counter[str]:
