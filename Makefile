@@ -68,11 +68,11 @@ demo: setup ## from nothing to a finished DAG run on a cluster that stays up
 
 bench: setup ## what the operator costs, figure by figure, in 45 minutes on a quiet machine: dist/bench; QUICK=1 only shows that the scripts run
 	$(CLUSTER) build control-plane
-	$(BENCH).throughput $(if $(QUICK),3 1,100 3) --json dist/bench/throughput.json
-	$(BENCH).throughput $(if $(QUICK),3 1,1000 1) --without-kubectl --json dist/bench/throughput-large.json
+	$(BENCH).throughput $(if $(QUICK),2 1,100 3) --json dist/bench/throughput.json
+	$(if $(QUICK),,$(BENCH).throughput 1000 1 --without-kubectl --json dist/bench/throughput-large.json)
 	$(BENCH).latency $(if $(QUICK),3,60) --json dist/bench/latency.json
 	$(BENCH).limits $(if $(QUICK),3 --storm 2,30) --json dist/bench/limits.json
-	$(BENCH).memory $(if $(QUICK),200 --clusters 3,20000) --json dist/bench/memory.json
+	$(BENCH).memory $(if $(QUICK),120 --clusters 3,20000) --json dist/bench/memory.json
 	$(BENCH).fleet $(if $(QUICK),3 --changes 3 --idle 2,1000) --json dist/bench/fleet.json
 	$(if $(QUICK),,$(BENCH).critical_path $(ROUNDS) --json dist/bench/critical-path.json)
 
