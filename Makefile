@@ -5,9 +5,11 @@ UV := $(shell command -v uv 2>/dev/null || echo .build/uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 PYTEST := $(RUN) pytest
 CLUSTER := $(RUN) python -m devcluster
+BENCH := $(RUN) python -m tests.bench
 WORKERS ?= 2
 SLICE ?= 1
 POINT ?=
+QUICK ?=
 
 .PHONY: help setup check test faults security sbom audit e2e e2e-all demo bench generate compatible up down clean
 
@@ -64,11 +66,15 @@ e2e-all: e2e ## every end-to-end test, and the Jobs' scripts in every version of
 demo: setup ## from nothing to a finished DAG run on a cluster that stays up
 	$(RUN) python -m tests.e2e.demo
 
-bench: setup ## what the operator costs beside those who only write, a fleet of 1000, the critical path (on a quiet machine)
+bench: setup ## what the operator costs, figure by figure, in 45 minutes on a quiet machine: dist/bench; QUICK=1 only shows that the scripts run
 	$(CLUSTER) build control-plane
-	$(RUN) python -m tests.bench.throughput
-	$(RUN) python -m tests.bench.fleet
-	$(RUN) python -m tests.bench.critical_path $(ROUNDS)
+	$(BENCH).throughput $(if $(QUICK),2 1,100 3) --json dist/bench/throughput.json
+	$(if $(QUICK),,$(BENCH).throughput 1000 1 --without-kubectl --json dist/bench/throughput-large.json)
+	$(BENCH).latency $(if $(QUICK),3,60) --json dist/bench/latency.json
+	$(BENCH).limits $(if $(QUICK),3 --storm 2,30) --json dist/bench/limits.json
+	$(BENCH).memory $(if $(QUICK),120 --clusters 3,20000) --json dist/bench/memory.json
+	$(BENCH).fleet $(if $(QUICK),3 --changes 3 --idle 2,1000) --json dist/bench/fleet.json
+	$(if $(QUICK),,$(BENCH).critical_path $(ROUNDS) --json dist/bench/critical-path.json)
 
 up: setup ## a Kubernetes cluster for development, with all images
 	$(RUN) python -m tests.e2e.prepare

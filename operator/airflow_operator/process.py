@@ -8,9 +8,10 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import kopf
 
@@ -32,7 +33,7 @@ from airflow_operator.runtime.lag import LagMeter
 from airflow_operator.runtime.leader import Leader, Timing
 from airflow_operator.runtime.login import Login
 from airflow_operator.runtime.operator import Duties, Operator
-from airflow_operator.runtime.pace import Pace
+from airflow_operator.runtime.pace import Pace, Turn
 from airflow_operator.runtime.reflector import Reflector
 from airflow_operator.runtime.wakeups import References, Wakeups
 from airflow_operator.settings import InvalidSetting, Settings, variable
@@ -40,6 +41,8 @@ from airflow_operator.settings import InvalidSetting, Settings, variable
 log = logging.getLogger("airflow_operator")
 
 CRD_POLL = 5.0
+FRAMEWORK_WRITES_WITHIN = 1.0
+"""Seconds in which a finalizer comes or goes once the framework may write it."""
 
 
 @dataclass
@@ -75,12 +78,15 @@ class Process:
                 if not await _before(end, leader.take()):
                     return
                 await stack.enter_async_context(_leading(leader))
-            kube = Guarded(kube, before_write(self.settings, leader))
+            pace = Pace(self.settings.writes_per_second) if self.settings.writes_per_second else None
+            kube = Guarded(kube, turns(pace, leader))
             if await crds_installed(kube, self.settings.namespaces, end):
-                operator, grants = await self._assemble(kube, stack, wakeups, news)
+                operator, grants = await self._assemble(kube, stack, wakeups, news, pace)
                 await self._watch(operator, grants, stop, watching)
 
-    async def _assemble(self, kube: Kube, stack: AsyncExitStack, wakeups: Wakeups, news: GitSyncNews) -> tuple[Operator, Grants | None]:
+    async def _assemble(
+        self, kube: Kube, stack: AsyncExitStack, wakeups: Wakeups, news: GitSyncNews, pace: Pace | None
+    ) -> tuple[Operator, Grants | None]:
         settings = await with_own_image(self.settings, kube, os.environ)
         health = HealthTurns(self.health or await _health_probe(settings, stack), wakeups.wake)
         await stack.enter_async_context(_background(health.run()))
@@ -92,14 +98,15 @@ class Process:
             references=References(),
             events=Events(kube, utc_now, os.environ.get("POD_NAME", COMPONENT)),
         )
+        frameworks = partial(pace.turn, FRAMEWORK_WRITES_WITHIN) if pace else nullcontext
         reflector = Reflector(kube, ctx.references, wakeups, settings.namespaces)
         duties = self.duties or real_duties()
         if settings.opt_in:
             grants = Grants(kube, await kube.whoami(), reflector, wakeups)
-            return Operator(ctx, wakeups, grants.guarded(duties)), grants
+            return Operator(ctx, wakeups, grants.guarded(duties), frameworks), grants
         for watch in reflector.watches():
             await stack.enter_async_context(_background(watch))
-        return Operator(ctx, wakeups, duties), None
+        return Operator(ctx, wakeups, duties, frameworks), None
 
     async def _watch(self, operator: Operator, grants: Grants | None, stop: asyncio.Event | None, watching: asyncio.Event) -> None:
         registry = kopf.OperatorRegistry()
@@ -129,17 +136,17 @@ def real_duties() -> Mapping[Kind, Duties]:
     }
 
 
-def before_write(settings: Settings, leader: Leader | None) -> Callable[[], Awaitable[None]]:
+def turns(pace: Pace | None, leader: Leader | None) -> Turn:
     """What each write waits for: its turn, and then whether this replica still leads."""
-    pace = Pace(settings.writes_per_second) if settings.writes_per_second else None
 
-    async def guard() -> None:
-        if pace:
-            await pace.turn()
-        if leader:
-            leader.require()
+    @asynccontextmanager
+    async def turn() -> AsyncIterator[None]:
+        async with pace.turn() if pace else nullcontext():
+            if leader:
+                leader.require()
+            yield
 
-    return guard
+    return turn
 
 
 def leader_of(settings: Settings, kube: Kube, environ: Mapping[str, str]) -> Leader | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
 
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, DEPLOYMENT, JOB, STATEFUL_SET
@@ -16,6 +15,7 @@ from airflow_operator.domain.manifest import Live, dig
 from airflow_operator.kube.client import connect
 from airflow_operator.kube.protocol import Kube
 from airflow_operator.reconcile.rollout import settled
+from tests.bench import rig
 from tests.e2e.deployment import BASE, CLUSTER, Deployment
 from tests.e2e.kubectl import is_true
 from tests.e2e.prepare import prepare
@@ -115,13 +115,13 @@ def table(rounds: Sequence[Sequence[float]], scaling: Sequence[float]) -> str:
     return "\n".join(lines)
 
 
-async def main(rounds: int) -> None:
-    """Run the rounds one after the other and print the table."""
+async def measure(count: int) -> tuple[list[list[float]], list[float]]:
+    """Run the rounds one after the other: the times of each, and how long a second scheduler took."""
     kubectl = await asyncio.to_thread(prepare)
     measured: list[list[float]] = []
     scaling: list[float] = []
     async with connect(str(kubectl.kubeconfig)) as kube:
-        for number in range(rounds):
+        for number in range(count):
             deployment = Deployment(kubectl, f"bench-{number}")
             try:
                 times, scaled = await one_round(kube, deployment)
@@ -129,8 +129,18 @@ async def main(rounds: int) -> None:
                 await asyncio.to_thread(deployment.remove)
             measured.append(times)
             scaling.append(scaled)
-    print(table(measured, scaling))
+    return measured, scaling
+
+
+def main() -> None:
+    """Print the table."""
+    parser = rig.arguments(__doc__)
+    parser.add_argument("rounds", nargs="?", type=int, default=1)
+    asked = parser.parse_args()
+    rounds, scaling = asyncio.run(measure(asked.rounds))
+    print(table(rounds, scaling))
+    rig.keep({"stages": [stage for stage, _ in STAGES], "rounds": rounds, "a second scheduler": scaling}, asked.json)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1))
+    main()

@@ -1,7 +1,8 @@
-"""`python -m tests.bench.operator KUBECONFIG PORT`: the operator as it is measured.
+"""`python -m tests.bench.operator KUBECONFIG PORT WRITES_PER_SECOND`: the operator as it is measured.
 
-Databases count as made and migrated, so that there are no Jobs to wait for; its own limit of writes a second is off. PORT is that of
-/readyz.
+Databases count as made and migrated, so that there are no Jobs to wait for, and no StatefulSet counts as lacking its pods, which nobody
+makes: the operator would look every few seconds for what refuses them. PORT is that of /readyz; WRITES_PER_SECOND is its own limit,
+0 for none.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from airflow_operator.domain.manifest import ObjectKey
 from airflow_operator.process import Process
-from airflow_operator.reconcile import plan, schema, secrets
+from airflow_operator.reconcile import plan, refused_pods, schema, secrets
 from airflow_operator.reconcile.database import Database
 from airflow_operator.reconcile.evidence import Evidence
 from airflow_operator.reconcile.schema import Provisioned, Schema
@@ -25,7 +26,7 @@ _SCHEMA = Schema("Current", "Migrated", "It counts as migrated.")
 
 
 def count_as_migrated() -> None:
-    """From now on the plan asks for no Job."""
+    """From now on the plan asks for no Job, and waits for no pod to be made."""
 
     def answer(value: Any) -> Any:
         return lambda *_, **__: value
@@ -35,6 +36,7 @@ def count_as_migrated() -> None:
         (plan, "_users", ([], (), [], [])),
         (schema, "decide", _SCHEMA),
         (secrets, "_provisioned", True),
+        (refused_pods, "lacking", []),
     ):
         assert hasattr(module, name), f"{module.__name__} has no {name} any more"
         setattr(module, name, answer(value))
@@ -42,9 +44,9 @@ def count_as_migrated() -> None:
 
 def main() -> None:
     """Run until SIGTERM."""
-    kubeconfig, port = sys.argv[1:]
+    kubeconfig, port, limit = sys.argv[1:]
     count_as_migrated()
-    settings = Settings(writes_per_second=0, health_probe=False, health_port=int(port), webhook_port=0, log_level="warning")
+    settings = Settings(writes_per_second=int(limit), health_probe=False, health_port=int(port), webhook_port=0, log_level="warning")
     asyncio.run(Process(settings, kubeconfig).run())
 
 

@@ -1,7 +1,8 @@
-"""What the benchmarks share: a fresh API server, the operator as a process of its own, and fleets of clusters."""
+"""What the benchmarks share: a fresh API server, the operator as a process of its own, fleets of clusters, and the audit log's figures."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -10,8 +11,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,7 @@ from airflow_operator.kube.client import connect
 from airflow_operator.kube.protocol import Kube
 from devcluster.control_plane import ControlPlane
 from devcluster.processes import free_ports
+from tests.integration.running import install_crds
 
 ROOT = Path(__file__).parents[2]
 BASE = "platform"
@@ -40,28 +44,39 @@ WRITES_AT_ONCE = 32
 """As many requests at a time as the operator has by default."""
 
 
+PER_NAMESPACE = 20
+"""Clusters of a fleet that share a namespace."""
+
+Entry = dict[str, Any]
+"""An event of the audit log."""
+
+
 @contextmanager
-def api_server() -> Iterator[ControlPlane]:
-    """A fresh control plane without controllers, with the CRDs."""
-    with ControlPlane() as plane:
-        plane.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
-        plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+def api_server(*, audit: bool = True) -> Iterator[ControlPlane]:
+    """A fresh control plane without controllers, with the CRDs; `audit`: whether it keeps who asked for what."""
+    with ControlPlane(audit=audit) as plane:
+        install_crds(plane)
         yield plane
 
 
 class RunningOperator:
-    """The measured operator."""
+    """The measured operator; made by `operator`."""
 
-    def __init__(self, plane: ControlPlane) -> None:
-        """Start it and wait until it watches."""
+    def __init__(self, kubeconfig: Path, writes_per_second: int = 0, log: Path | None = None) -> None:
+        """Start it; `writes_per_second` is its own limit, 0 for none; `log` gets what it says, where it would say too much."""
         (self._port,) = free_ports(1)
-        command = [sys.executable, "-m", "tests.bench.operator", str(plane.kubeconfig), str(self._port)]
-        self._process = subprocess.Popen(command, cwd=ROOT)
+        command = [sys.executable, "-m", "tests.bench.operator", str(kubeconfig), str(self._port), str(writes_per_second)]
+        self._log = log
+        with log.open("wb") if log else nullcontext() as words:
+            self._process = subprocess.Popen(command, cwd=ROOT, stderr=words)
+
+    async def watching(self) -> None:
+        """Return when it watches."""
         deadline = time.monotonic() + 60
-        while not self._ready():
+        while not await asyncio.to_thread(self._ready):
             assert self._process.poll() is None, "the operator ended"
             assert time.monotonic() < deadline, "the operator is not ready within a minute"
-            time.sleep(0.05)
+            await asyncio.sleep(0.05)
 
     def _ready(self) -> bool:
         try:
@@ -82,18 +97,27 @@ class RunningOperator:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    @property
+    def last_words(self) -> str:
+        """The end of its log, where it has one."""
+        return "\n".join(["the operator said last:", *self._log.read_text().splitlines()[-20:]]) if self._log else ""
+
     def end(self) -> None:
         """As a killed pod ends."""
         self._process.kill()
         self._process.wait()
 
 
-@contextmanager
-def operator(plane: ControlPlane) -> Iterator[RunningOperator]:
-    """The measured operator for the length of the block."""
-    running = RunningOperator(plane)
+@asynccontextmanager
+async def operator(kubeconfig: Path, writes_per_second: int = 0, log: Path | None = None) -> AsyncIterator[RunningOperator]:
+    """The measured operator for the length of the block, which begins when it watches."""
+    running = RunningOperator(kubeconfig, writes_per_second, log)
     try:
+        await running.watching()
         yield running
+    except Exception as error:
+        error.add_note(running.last_words)
+        raise
     finally:
         running.end()
 
@@ -142,14 +166,14 @@ def applied(item: Live) -> bool:
     return workloads and row.get("status") == "True" and row.get("observedGeneration") == item["metadata"]["generation"]
 
 
-async def until_applied(kube: Kube, namespaces: Sequence[str], count: int, *, within: float = 900.0) -> None:
-    """Return once every one of so many clusters says so."""
+async def until_applied(kube: Kube, fleet: Mapping[str, Sequence[str]], *, within: float = 900.0) -> None:
+    """Return once every cluster says so; `fleet` holds their names by namespace."""
     deadline = time.monotonic() + within
-    left = list(namespaces)
+    left = list(fleet)
     while left:
         assert time.monotonic() < deadline, f"not applied within {within:.0f} s: {left}"
-        found = await kube.list(AIRFLOW_CLUSTER, left[0])
-        if len(found) * len(namespaces) == count and all(map(applied, found)):
+        found = {item["metadata"]["name"] for item in await kube.list(AIRFLOW_CLUSTER, left[0]) if applied(item)}
+        if found >= set(fleet[left[0]]):
             left.pop(0)
         else:
             # Seldom enough that the looking does not cost the API server much.
@@ -181,3 +205,107 @@ def renamed(documents: Sequence[Manifest], changes: Sequence[tuple[str, str]]) -
 def numbered(count: int) -> list[str]:
     """Names of clusters."""
     return [f"c{number:04d}" for number in range(count)]
+
+
+def spread(title: str, count: int) -> dict[str, list[str]]:
+    """Names of so many clusters by namespace, whose names begin with `title`; the last namespace may have fewer."""
+    names = numbered(count)
+    return {f"{title}-{start // PER_NAMESPACE:03d}": names[start : start + PER_NAMESPACE] for start in range(0, count, PER_NAMESPACE)}
+
+
+# What the audit log tells.
+
+
+class Requests:
+    """The operator's requests since the last `reset`, by the audit log."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        """Count from here on."""
+        self._plane = plane
+        self.reset()
+
+    def reset(self) -> None:
+        """Count from here on."""
+        self._skip = len(self._plane.audit())
+
+    def all(self) -> list[Entry]:
+        """The operator's own and its framework's, oldest first."""
+        return [entry for entry in self.everybodys() if by(entry, "airflow-operator", "kopf")]
+
+    def everybodys(self) -> list[Entry]:
+        """Those of others too."""
+        return self._plane.audit(self._skip)
+
+    def counted(self) -> dict[str, int]:
+        """Number of requests by verb; watches apart."""
+        return dict(Counter(entry["verb"] for entry in self.all() if entry["verb"] != "watch"))
+
+    async def quiet(self, seconds: float = 3.0) -> None:
+        """Return once the operator has asked for nothing for so long."""
+        count = -1
+        while count != (now := len([entry for entry in self.all() if entry["verb"] != "watch"])):
+            count = now
+            await asyncio.sleep(seconds)
+
+
+def by(entry: Entry, *clients: str) -> bool:
+    """Whether one of these clients asked, by the beginning of its user agent."""
+    return str(entry.get("userAgent", "")).startswith(clients)
+
+
+def is_write(entry: Entry) -> bool:
+    """Whether it changes an object of the cluster; reviews of rights do not."""
+    return (
+        entry["verb"] not in ("get", "list", "watch") and "authorization" not in entry["requestURI"] and "dryRun" not in entry["requestURI"]
+    )
+
+
+def is_child(entry: Entry) -> bool:
+    """Whether it writes something else than our own resources and events."""
+    return is_write(entry) and entry["objectRef"]["resource"] not in ("airflowclusters", "airflowbases", "events")
+
+
+def moment(entry: Entry, field: str) -> float:
+    """A time of the audit log in seconds: `requestReceivedTimestamp`, or `stageTimestamp` when it was answered."""
+    return datetime.fromisoformat(entry[field]).timestamp()
+
+
+def most_in_a_second(moments: Iterable[float]) -> int:
+    """The largest number of moments that any second holds."""
+    ordered = sorted(moments)
+    most = first = 0
+    for last, now in enumerate(ordered):
+        while now - ordered[first] >= 1.0:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+def percentile(values: Iterable[float], share: float) -> float:
+    """The smallest value that so large a share does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+# What the scripts print.
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """What every script takes: where to write its figures."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    return parser
+
+
+def tell(found: Mapping[str, Any], file: Path | None) -> None:
+    """Print figures by their names, and write them to `file`."""
+    for name, value in found.items():
+        print(f"  {name:<55} {value}")
+    keep(found, file)
+
+
+def keep(found: Any, file: Path | None) -> None:
+    """Write figures as JSON, where a file is named."""
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(found, indent=1))

@@ -1,79 +1,85 @@
-"""`python -m tests.bench.throughput [CLUSTERS] [PAIRS] [--json FILE]`: how much longer the operator takes than those who only write.
+"""`python -m tests.bench.throughput [CLUSTERS] [PAIRS] [--without-kubectl]`: how much longer the operator takes than those who only write.
 
-In each round so many AirflowClusters are created at once; the time ends when every status says that all of its generation is applied.
-Then `kubectl apply --server-side`, and a bare asyncio client, write the very objects that the operator made, under other names. All of a
-round runs on one API server (no controllers), one after the other: compare the ratios, not the seconds.
+In each round so many AirflowClusters are created at once, twenty in a namespace; the time ends when every status says that all of its
+generation is applied. Then `kubectl apply --server-side`, and a bare asyncio client, write the very objects that the operator made, under
+other names. All of a round runs on one API server (no controllers), one after the other: compare the ratios, not the seconds.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import statistics
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from airflow_operator.domain.manifest import Manifest
 from airflow_operator.kube.protocol import Kube
 from devcluster.control_plane import ControlPlane
 from tests.bench import rig
 
-WAYS = ("operator", "kubectl", "bare client")
+KUBECTL, BARE = "kubectl", "bare client"
+
+Fleet = Mapping[str, Sequence[str]]
+"""Names of clusters by namespace."""
 
 
-async def by_operator(kube: Kube, namespace: str, names: Sequence[str]) -> float:
+async def by_operator(kube: Kube, fleet: Fleet) -> float:
     """Seconds from the first create to the last status."""
-    await rig.make_namespace(kube, namespace)
+    for namespace in fleet:
+        await rig.make_namespace(kube, namespace)
     began = time.monotonic()
-    await rig.write_all(kube.create, [rig.cluster(name, namespace) for name in names])
-    await rig.until_applied(kube, [namespace], len(names))
+    await rig.write_all(kube.create, [rig.cluster(name, namespace) for namespace, names in fleet.items() for name in names])
+    await rig.until_applied(kube, fleet)
     return time.monotonic() - began
 
 
-async def copies(kube: Kube, of: tuple[str, str], to: str, names: Sequence[str]) -> list[Manifest]:
-    """What the operator made for one cluster, once for each name, in another namespace."""
-    namespace, name = of
-    made = await rig.children(kube, namespace, name)
+async def copies(kube: Kube, of: tuple[str, str], fleet: Fleet) -> list[Manifest]:
+    """What the operator made for one cluster, once for each of a fleet whose namespaces are made for it."""
+    made = await rig.children(kube, *of)
     assert len(made) > 20, "the operator made less than a cluster needs"
-    return [copy for other in names for copy in rig.renamed(made, [(namespace, to), (name, other)])]
+    for namespace in fleet:
+        await rig.make_namespace(kube, namespace)
+    places = [(namespace, name) for namespace, names in fleet.items() for name in names]
+    return [copy for place in places for copy in rig.renamed(made, list(zip(of, place, strict=True)))]
 
 
-async def by_kubectl(plane: ControlPlane, kube: Kube, namespace: str, documents: Sequence[Manifest]) -> float:
+async def by_kubectl(plane: ControlPlane, documents: Sequence[Manifest]) -> float:
     """Seconds of one `kubectl apply --server-side` of all."""
-    await rig.make_namespace(kube, namespace)
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(documents)})
     began = time.monotonic()
     await asyncio.to_thread(plane.kubectl, "apply", "--server-side", "--force-conflicts", "-f", "-", input=text)
     return time.monotonic() - began
 
 
-async def by_bare_client(kube: Kube, namespace: str, documents: Sequence[Manifest]) -> float:
+async def by_bare_client(kube: Kube, documents: Sequence[Manifest]) -> float:
     """Seconds of the same by server-side apply, as many at a time as the operator would."""
-    await rig.make_namespace(kube, namespace)
     began = time.monotonic()
     await rig.write_all(kube.apply, documents)
     return time.monotonic() - began
 
 
-async def one_round(plane: ControlPlane, kube: Kube, number: int, names: Sequence[str]) -> dict[str, float]:
+async def one_round(plane: ControlPlane, kube: Kube, number: int, clusters: int, kubectl: bool) -> dict[str, float]:
     """Seconds of each way."""
-    with rig.operator(plane) as operator:
+    fleet = rig.spread(f"operator-{number}", clusters)
+    async with rig.operator(plane.kubeconfig) as operator:
         before = operator.processor_seconds
-        seconds = await by_operator(kube, f"round-{number}-operator", names)
-        used, memory = operator.processor_seconds - before, operator.memory
-    source = (f"round-{number}-operator", names[0])
-    documents = await copies(kube, source, f"round-{number}-kubectl", names)
-    kubectl = await by_kubectl(plane, kube, f"round-{number}-kubectl", documents)
-    documents = await copies(kube, source, f"round-{number}-bare", names)
-    bare = await by_bare_client(kube, f"round-{number}-bare", documents)
+        found = {"operator": await by_operator(kube, fleet)}
+        found |= {"processor": operator.processor_seconds - before, "memory": operator.memory}
+    namespace, names = next(iter(fleet.items()))
+    source = (namespace, names[0])
+    if kubectl:
+        found[KUBECTL] = await by_kubectl(plane, await copies(kube, source, rig.spread(f"kubectl-{number}", clusters)))
+    documents = await copies(kube, source, rig.spread(f"bare-{number}", clusters))
+    found[BARE] = await by_bare_client(kube, documents)
+    found["objects"] = len(documents)
     print(
-        f"round {number}: operator {seconds:.1f} s (its own processor {used:.1f} s, {memory:.0f} MiB), "
-        f"kubectl {kubectl:.1f} s, bare client {bare:.1f} s; {len(documents)} objects",
+        f"round {number}: operator {found['operator']:.1f} s (its own processor {found['processor']:.1f} s, {found['memory']:.0f} MiB), "
+        + ", ".join(f"{way} {found[way]:.1f} s" for way in (KUBECTL, BARE) if way in found)
+        + f"; {len(documents)} objects",
         flush=True,
     )
-    return {"operator": seconds, "kubectl": kubectl, "bare client": bare, "objects": len(documents), "processor": used, "memory": memory}
+    return found
 
 
 def ratios(rounds: Sequence[dict[str, float]], against: str) -> list[float]:
@@ -81,28 +87,27 @@ def ratios(rounds: Sequence[dict[str, float]], against: str) -> list[float]:
     return [found["operator"] / found[against] for found in rounds]
 
 
-async def measure(clusters: int, pairs: int) -> list[dict[str, float]]:
+async def measure(clusters: int, pairs: int, kubectl: bool) -> list[dict[str, float]]:
     """The rounds; one more before them warms all caches and is not counted."""
     with rig.api_server() as plane:
         async with rig.client(plane) as kube:
-            await one_round(plane, kube, 0, rig.numbered(min(clusters, 10)))
-            return [await one_round(plane, kube, number, rig.numbered(clusters)) for number in range(1, pairs + 1)]
+            await one_round(plane, kube, 0, min(clusters, 10), kubectl)
+            return [await one_round(plane, kube, number, clusters, kubectl) for number in range(1, pairs + 1)]
 
 
 def main() -> None:
     """Print a table."""
-    parser = argparse.ArgumentParser()
+    parser = rig.arguments(__doc__)
     parser.add_argument("clusters", nargs="?", type=int, default=100)
-    parser.add_argument("pairs", nargs="?", type=int, default=5)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("pairs", nargs="?", type=int, default=3)
+    parser.add_argument("--without-kubectl", action="store_true", help="compare with the bare client alone")
     asked = parser.parse_args()
-    rounds = asyncio.run(measure(asked.clusters, asked.pairs))
+    rounds = asyncio.run(measure(asked.clusters, asked.pairs, not asked.without_kubectl))
     print(f"\n{asked.clusters} clusters, {asked.pairs} rounds: median of the ratios (least to most)")
-    for against in WAYS[1:]:
+    for against in (BARE,) if asked.without_kubectl else (KUBECTL, BARE):
         found = ratios(rounds, against)
         print(f"  operator / {against:<12} {statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})")
-    if asked.json:
-        asked.json.write_text(json.dumps({"clusters": asked.clusters, "rounds": rounds}, indent=1))
+    rig.keep({"clusters": asked.clusters, "rounds": rounds}, asked.json)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import re
-import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import yaml
 
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER
 from airflow_operator.domain.manifest import Kind, Live, Manifest, dig
@@ -24,7 +21,7 @@ from airflow_operator.kube.client import connect
 from airflow_operator.kube.protocol import Kube
 from devcluster.control_plane import ControlPlane
 from tests.faults.operators import OperatorProcess, Zygote
-from tests.faults.proxy import Asked, Proxy
+from tests.faults.proxy import Asked, Proxy, administrator
 from tests.faults.zygote import SETTINGS
 from tests.integration.eventually import eventually
 from tests.integration.players import PodPlayer
@@ -178,11 +175,7 @@ async def rig(control_plane: ControlPlane, directory: Path) -> AsyncIterator[Rig
     """Open for the event loop of one test."""
     async with AsyncExitStack() as stack:
         admin = await stack.enter_async_context(connect(control_plane.kubeconfig, user_agent="administrator"))
-        connector = aiohttp.TCPConnector(limit=0, ssl=_administrator(control_plane.kubeconfig, directory))
-        upstream = aiohttp.ClientSession(
-            control_plane.server, connector=connector, timeout=aiohttp.ClientTimeout(total=None), read_bufsize=2**20
-        )
-        await stack.enter_async_context(upstream)
+        upstream = await stack.enter_async_context(administrator(control_plane, directory))
         zygote = await stack.enter_async_context(Zygote())
         yield Rig(control_plane, admin, upstream, zygote, directory)
 
@@ -198,15 +191,3 @@ async def told(stage: Stage) -> dict[str, set[tuple[str, str, str]]]:
         "AirflowBase": conditions(await stage.get(AIRFLOW_BASE, BASE)),
         "AirflowCluster": conditions(await stage.get(AIRFLOW_CLUSTER, CLUSTER)),
     }
-
-
-def _administrator(kubeconfig: Path, directory: Path) -> ssl.SSLContext:
-    """How the proxy speaks to the API server; `directory` gets the certificates as files."""
-    document = yaml.safe_load(kubeconfig.read_text())
-    user, cluster = document["users"][0]["user"], document["clusters"][0]["cluster"]
-    pair = directory / "administrator.pem"
-    pair.write_bytes(b"".join(base64.b64decode(user[f"client-{part}-data"]) for part in ("certificate", "key")))
-    pair.chmod(0o600)
-    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
-    context.load_cert_chain(pair)
-    return context

@@ -9,9 +9,11 @@ async with Proxy(upstream) as proxy:
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from typing import Any, Self
 import aiohttp
 import yaml
 from aiohttp import web
+
+from devcluster.control_plane import ControlPlane
 
 # A killed operator hangs up on everything at once, which the server takes for a failure of its own.
 logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
@@ -215,6 +219,19 @@ class Proxy:
             task.cancel()
             # Its own end is nobody's concern: the client went, or the API server did.
             await asyncio.gather(task, return_exceptions=True)
+
+
+def administrator(control_plane: ControlPlane, directory: Path) -> aiohttp.ClientSession:
+    """How a proxy speaks to the API server; `directory` gets the certificates as a file."""
+    document = yaml.safe_load(control_plane.kubeconfig.read_text())
+    user, cluster = document["users"][0]["user"], document["clusters"][0]["cluster"]
+    pair = directory / "administrator.pem"
+    pair.write_bytes(b"".join(base64.b64decode(user[f"client-{part}-data"]) for part in ("certificate", "key")))
+    pair.chmod(0o600)
+    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+    context.load_cert_chain(pair)
+    connector = aiohttp.TCPConnector(limit=0, ssl=context)
+    return aiohttp.ClientSession(control_plane.server, connector=connector, timeout=aiohttp.ClientTimeout(total=None), read_bufsize=2**20)
 
 
 def _note(asked: Asked, content: bytes) -> None:

@@ -14,6 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -27,10 +30,11 @@ from airflow_operator.kube.wrapped import Wrapped
 from airflow_operator.process import Process
 from airflow_operator.reconcile.types import Health
 from airflow_operator.runtime.operator import Duties
-from airflow_operator.settings import Settings
+from airflow_operator.settings import PREFIX, Settings, variable
 from devcluster.control_plane import ControlPlane
 
 CRDS = Path(__file__).parents[2] / "crds"
+SOURCE = Path(__file__).parents[2] / "operator"
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 15.0
 
@@ -43,12 +47,37 @@ ALL_HEALTHY = Health(
 )
 
 
-def install_crds(control_plane: ControlPlane) -> None:
+def install_crds(control_plane: ControlPlane, crds: Path = CRDS) -> None:
     """Apply the CRDs and wait until they are served; again is no harm."""
-    control_plane.kubectl("apply", "--server-side", "-k", str(CRDS))
+    control_plane.kubectl("apply", "--server-side", "-k", str(crds))
     # Before the names are accepted there are no conditions yet, which kubectl takes for an error.
     for what in ("jsonpath={.status.acceptedNames.kind}", "condition=Established"):
         control_plane.kubectl("wait", f"--for={what}", "--timeout=30s", "crd", "--all")
+
+
+def operator_process(
+    kubeconfig: Path, namespace: str, log: Path, *, pod: str, source: Path = SOURCE, **settings: Any
+) -> subprocess.Popen[bytes]:
+    """`airflow-operator run` for one namespace, as a process of its own and as one of several replicas; `settings` by their names.
+
+    `source` is the directory that holds the package airflow_operator; `log` gets what it says.
+    """
+    given = {
+        "namespaces": namespace,
+        "leader_election": "true",
+        "health_port": 0,
+        "webhook_port": 0,
+        "health_probe": "false",
+        "image": "operator",
+        **settings,
+    }
+    env = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
+    env |= {variable(name): str(value) for name, value in given.items()}
+    env |= {"PYTHONPATH": str(source), "POD_NAME": pod, "POD_NAMESPACE": namespace}
+    command = [sys.executable, "-m", "airflow_operator", "run", "--kubeconfig", str(kubeconfig)]
+    with log.open("wb") as words:
+        # What -m finds first is the working directory.
+        return subprocess.Popen(command, env=env, cwd=source, stderr=words)
 
 
 @dataclass

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
@@ -196,9 +196,16 @@ class Stage:
 
     async def quiet(self, seconds: float = 1.5) -> None:
         """Wait until the operator has written nothing for so long."""
+        await self._still(lambda client: self.audit.writes(client=client), seconds)
+
+    async def rest(self, seconds: float = 1.5) -> None:
+        """Wait until the operator has asked for nothing for so long."""
+        await self._still(lambda client: self.audit.requests(client=client), seconds)
+
+    async def _still(self, requests: Callable[[str], Sequence[str]], seconds: float) -> None:
         count = -1
         async with asyncio.timeout(PATIENCE + 10 * seconds):
-            while count != (now := len(self.audit.writes()) + len(self.audit.writes(client="kopf"))):
+            while count != (now := sum(len(requests(client)) for client in ("airflow-operator", "kopf"))):
                 count = now
                 await asyncio.sleep(seconds)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +14,11 @@ import pytest
 from airflow_operator.domain.kinds import LEASE, STATEFUL_SET
 from airflow_operator.domain.manifest import dig
 from tests.integration.eventually import eventually
+from tests.integration.running import operator_process
 from tests.integration.scenario import BASE, Stage, base
 
 pytestmark = pytest.mark.integration
 
-SOURCE = Path(__file__).parents[2] / "operator"
 DURATION, DEADLINE, PERIOD = 4.0, 2.5, 0.5
 """The shipped 15, 10 and 2 seconds, shorter."""
 
@@ -34,23 +32,15 @@ class Replicas:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str) -> None:
-        settings = {
-            "NAMESPACES": self.stage.namespace,
-            "LEADER_ELECTION": "true",
-            "LEASE_DURATION": str(DURATION),
-            "LEASE_RENEW_DEADLINE": str(DEADLINE),
-            "LEASE_RETRY_PERIOD": str(PERIOD),
-            "HEALTH_PORT": "0",
-            "WEBHOOK_PORT": "0",
-            "HEALTH_PROBE": "false",
-            "IMAGE": "operator",
-        }
-        env = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_OPERATOR_")}
-        env |= {f"AIRFLOW_OPERATOR_{key}": value for key, value in settings.items()}
-        env |= {"PYTHONPATH": str(SOURCE), "POD_NAME": name, "POD_NAMESPACE": self.stage.namespace}
-        command = [sys.executable, "-m", "airflow_operator", "run", "--kubeconfig", str(self.stage.control_plane.kubeconfig)]
-        with (self.logs / name).open("wb") as log:
-            self.processes[name] = subprocess.Popen(command, env=env, stderr=log)
+        self.processes[name] = operator_process(
+            self.stage.control_plane.kubeconfig,
+            self.stage.namespace,
+            self.logs / name,
+            pod=name,
+            lease_duration=DURATION,
+            lease_renew_deadline=DEADLINE,
+            lease_retry_period=PERIOD,
+        )
 
     def send(self, name: str, number: signal.Signals) -> None:
         self.processes[name].send_signal(number)

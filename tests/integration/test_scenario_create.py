@@ -11,7 +11,7 @@ import pytest
 from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, CONFIG_MAP, DEPLOYMENT, POD, ROLE_BINDING, SERVICE_ACCOUNT
 from airflow_operator.domain.manifest import dig
 from tests.integration.running import RunningOperator
-from tests.integration.scenario import CLUSTER, Stage, base, cluster
+from tests.integration.scenario import BASE, CLUSTER, Stage, base, cluster
 
 pytestmark = pytest.mark.integration
 
@@ -74,6 +74,40 @@ async def test_resync_of_an_unchanged_cluster_writes_nothing(stage: Stage) -> No
         await stage.until(looked_at_three_times)
     assert stage.audit.writes() == []
     assert stage.audit.writes(client="kopf") == []
+
+
+async def test_idle_asks_for_nothing(stage: Stage) -> None:
+    async with stage.operator():
+        await stage.up()
+        await stage.rest(3.0)
+        stage.audit.reset()
+        # That nothing comes can only be waited for.
+        await asyncio.sleep(5.0)
+        assert asked(stage) == Counter()
+
+
+async def test_lists_come_from_the_resync_alone(stage: Stage) -> None:
+    async with stage.operator(resync=2.0):
+        await stage.up()
+        await stage.quiet()
+        stage.audit.reset()
+
+        async def looked_at_three_times() -> bool:
+            return asked(stage)[f"get airflowclusters/{CLUSTER}"] >= 3
+
+        await stage.until(looked_at_three_times)
+    found = asked(stage)
+    looks = found[f"get airflowclusters/{CLUSTER}"] + found[f"get airflowbases/{BASE}"]
+    lists = {request: count for request, count in found.items() if request.startswith("list ")}
+    assert lists["list deployments"]
+    # Of Secrets there are the cluster's own and those beside its base.
+    assert not {request: count for request, count in lists.items() if count > 2 * looks}, (lists, looks)
+
+
+def asked(stage: Stage) -> Counter[str]:
+    """The requests of the operator and its framework, but for watches."""
+    requests = [*stage.audit.requests(), *stage.audit.requests(client="kopf")]
+    return Counter(request for request in requests if not request.startswith("watch "))
 
 
 async def test_one_field_is_one_child_and_the_status(stage: Stage) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import subprocess
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from airflow_operator.domain import names
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, CONFIG_MAP, JOB, SECRET
 from airflow_operator.domain.manifest import Live, Manifest
+from tests.integration.certificates import certificate
 from tests.integration.scenario import API_VERSION, BASE, CLUSTER, Stage, cluster
 from tests.integration.scenario_world import failed
 
@@ -22,23 +22,6 @@ FERNET = "xK1dX7rEWbCmvLTSTDGrZKmQ8P1JQNSyZ0F5yEJZ2kg="
 def external(**fields: Any) -> Manifest:
     server = {"host": "db.example.com", **fields}
     return {"apiVersion": API_VERSION, "kind": "AirflowBase", "metadata": {"name": BASE}, "spec": {"database": {"external": server}}}
-
-
-def certificate() -> str:
-    arguments = (
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-keyout",
-        "/dev/null",
-        "-subj",
-        "/CN=ca",
-    )
-    return subprocess.run(["openssl", *arguments], check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 async def test_a_server_of_others_is_asked_by_a_job_and_its_certificates_reach_the_pods(stage: Stage) -> None:

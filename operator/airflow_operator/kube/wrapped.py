@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from airflow_operator.domain.manifest import Kind, Live, Manifest
@@ -38,34 +39,34 @@ class Wrapped:
 
 
 class Guarded(Wrapped):
-    """Every write, dry runs too, first waits for a guard, which may raise instead."""
+    """Every write, dry runs too, happens in a turn, which is waited for and may be refused."""
 
-    def __init__(self, kube: Kube, before_write: Callable[[], Awaitable[None]]) -> None:
-        """`before_write` is called for each write anew."""
+    def __init__(self, kube: Kube, turn: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+        """`turn` is called for each write anew."""
         super().__init__(kube)
-        self._before_write = before_write
+        self._turn = turn
 
     async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
         """See `Kube.apply`."""
-        await self._before_write()
-        return await self._kube.apply(manifest, manager=manager, dry_run=dry_run)
+        async with self._turn():
+            return await self._kube.apply(manifest, manager=manager, dry_run=dry_run)
 
     async def apply_status(self, manifest: Manifest, *, manager: str = STATUS_MANAGER) -> Live:
         """See `Kube.apply_status`."""
-        await self._before_write()
-        return await self._kube.apply_status(manifest, manager=manager)
+        async with self._turn():
+            return await self._kube.apply_status(manifest, manager=manager)
 
     async def create(self, manifest: Manifest) -> Live:
         """See `Kube.create`."""
-        await self._before_write()
-        return await self._kube.create(manifest)
+        async with self._turn():
+            return await self._kube.create(manifest)
 
     async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[dict[str, Any]], *, dry_run: bool = False) -> Live:
         """See `Kube.patch`."""
-        await self._before_write()
-        return await self._kube.patch(kind, namespace, name, operations, dry_run=dry_run)
+        async with self._turn():
+            return await self._kube.patch(kind, namespace, name, operations, dry_run=dry_run)
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str = "", propagation: Propagation = "Background") -> None:
         """See `Kube.delete`."""
-        await self._before_write()
-        await self._kube.delete(kind, namespace, name, uid=uid, propagation=propagation)
+        async with self._turn():
+            await self._kube.delete(kind, namespace, name, uid=uid, propagation=propagation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,8 @@ async def ask(ctx: Context, base: Live, spec: AirflowBaseSpec, external: Externa
     if job is not None and _is_spent(job, ctx):
         await ctx.kube.delete(JOB, job.key.namespace, job.key.name, uid=job.uid)
         return Asked(_told(base, job), look_again=1.0)
+    if spec.jobs.image is None:
+        wanted = _as_asked(wanted, jobs)
     applied = await apply(ctx.kube, Desired((wanted,), prove=is_opaque(spec.pods)), jobs, owner=base)
     if applied.refused:
         first = applied.refused[0]
@@ -58,6 +61,15 @@ async def ask(ctx: Context, base: Live, spec: AirflowBaseSpec, external: Externa
 async def question(ctx: Context, base: Live, spec: AirflowBaseSpec, external: External) -> Manifest:
     """The Job that asks; raises Waiting where the Secret or the certificates are missing."""
     return probe(base, spec, external, await _versions(ctx, base, external), ctx.settings.platform.operator_image)
+
+
+def _as_asked(wanted: Manifest, jobs: Sequence[Live]) -> Manifest:
+    """The Job in the image in which it was made: another release of the operator has the same question, and it is answered."""
+    live = next((item for item in jobs if item["metadata"]["name"] == wanted["metadata"]["name"]), None)
+    if live is not None:
+        wanted = deepcopy(wanted)
+        wanted["spec"]["template"]["spec"]["containers"][0]["image"] = dig(live, "spec", "template", "spec", "containers", 0, "image")
+    return wanted
 
 
 def _retry_in(job: Evidence, ctx: Context) -> float:

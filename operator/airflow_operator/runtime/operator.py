@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from airflow_operator.reconcile.types import LookAgain
 from airflow_operator.runtime.context import Context
 from airflow_operator.runtime.finalizers import Finalizers, has_finalizer, is_going
 from airflow_operator.runtime.loop import Loop, Timing, delete
+from airflow_operator.runtime.pace import Turn
 from airflow_operator.runtime.wakeups import Resource, Wakeups
 
 log = logging.getLogger("airflow_operator.operator")
@@ -43,11 +45,12 @@ class _Served:
 class Operator:
     """Every loop of this process."""
 
-    def __init__(self, ctx: Context, wakeups: Wakeups, duties: Mapping[Kind, Duties]) -> None:
-        """`duties` by the kind of resource."""
+    def __init__(self, ctx: Context, wakeups: Wakeups, duties: Mapping[Kind, Duties], frameworks: Turn = nullcontext) -> None:
+        """`duties` by the kind of resource; `frameworks` is the turn of a write that the framework does by itself."""
         self.ctx = ctx
         self.wakeups = wakeups
         self._duties = duties
+        self._frameworks = frameworks
         self._timing = Timing.of(ctx.settings)
         self._slots = asyncio.Semaphore(ctx.settings.concurrency)
         self._served: dict[Resource, _Served] = {}
@@ -93,9 +96,11 @@ class Operator:
         if is_going(live):
             if has_finalizer(live):
                 await self._clean_up(resource, live)
+                await self._framework_may_write()
                 self._finalizers.see_to(resource, uid, present=False)
             return
         if not has_finalizer(live):
+            await self._framework_may_write()
             self._finalizers.see_to(resource, uid, present=True)
         marks = fingerprint(live)
         # Our own writes of status change nothing that a reconciliation would have to answer.
@@ -122,6 +127,11 @@ class Operator:
             log.error("%s: the clean-up was given up: %s", resource, obstacle)
             words = f"The clean-up was given up after {self._timing.deletion_timeout:.0f} s; some of it may be left. Last: {obstacle}"
             await self.ctx.events.post(live, "Warning", "CleanUpGivenUp", words)
+
+    async def _framework_may_write(self) -> None:
+        """Hold the framework back, which puts the finalizer on or takes it off once it knows that it was noticed."""
+        async with self._frameworks():
+            return
 
     async def _end(self, resource: Resource) -> None:
         served = self._served.get(resource)

@@ -13,12 +13,12 @@ from airflow_operator.domain.manifest import Kind
 from airflow_operator.kube.errors import AlreadyExists, ApiError, Conflict, Unavailable
 from airflow_operator.kube.protocol import Kube
 from airflow_operator.kube.wrapped import Guarded
-from airflow_operator.process import before_write
+from airflow_operator.process import turns
 from airflow_operator.runtime.gitsync import GitSyncNews
 from airflow_operator.runtime.leader import Leader, NotLeading, Timing
+from airflow_operator.runtime.pace import Pace
 from airflow_operator.runtime.wakeups import Wakeups
 from airflow_operator.runtime.webhook import application, serving
-from airflow_operator.settings import Settings
 
 TIMING = Timing(15.0, 10.0, 2.0)
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -131,7 +131,7 @@ async def test_a_holder_stops_working_before_another_may_begin() -> None:
     assert not await tried(bench.other)
     bench.clock.now = TIMING.renew_deadline
     assert not bench.one.leads()
-    guarded = Guarded(cast("Kube", bench.shelf), before_write(Settings(), bench.one))
+    guarded = Guarded(cast("Kube", bench.shelf), turns(Pace(1000), bench.one))
     for write in (
         guarded.apply({}),
         guarded.apply_status({}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, cast
 
 import pytest
@@ -19,6 +19,7 @@ from airflow_operator.runtime.gitsync import GitSyncNews
 from airflow_operator.runtime.health import NoHealthProbe
 from airflow_operator.runtime.health_turns import HealthTurns
 from airflow_operator.runtime.operator import Duties, Operator, base_of, fingerprint
+from airflow_operator.runtime.pace import Pace, Turn
 from airflow_operator.runtime.wakeups import References, Resource, Wakeups
 from airflow_operator.settings import Settings
 
@@ -31,7 +32,7 @@ BASE = Resource(AIRFLOW_BASE, "ns", "b")
 class Bench:
     """An operator whose reconciliations are written down."""
 
-    def __init__(self) -> None:
+    def __init__(self, frameworks: Turn = nullcontext) -> None:
         self.reconciled: list[str] = []
         self.deleted: list[str] = []
         self.deletions: list[LookAgain | None] = [None]
@@ -43,7 +44,7 @@ class Bench:
         )
         self.wakeups = Wakeups()
         duties = Duties(self._reconcile, self._delete)
-        self.operator = Operator(self.ctx, self.wakeups, {AIRFLOW_BASE: duties, AIRFLOW_CLUSTER: duties})
+        self.operator = Operator(self.ctx, self.wakeups, {AIRFLOW_BASE: duties, AIRFLOW_CLUSTER: duties}, frameworks)
 
     async def _reconcile(self, ctx: Context, namespace: str, name: str) -> LookAgain:
         assert (ctx, namespace) == (self.ctx, "ns")
@@ -91,6 +92,20 @@ async def test_waits_for_its_finalizer() -> None:
         await bench.operator.noticed(CLUSTER, "MODIFIED", seen)
         await asyncio.sleep(2)
         assert bench.reconciled == ["c"]
+
+
+async def test_the_frameworks_finalizers_take_their_turns_too() -> None:
+    clock = asyncio.get_running_loop().time
+    bench, began = Bench(Pace(1, clock=clock).turn), clock()
+    # Bearing it already, it costs none.
+    await bench.operator.noticed(Resource(AIRFLOW_CLUSTER, "ns", "c"), "ADDED", live(CLUSTER))
+    assert clock() == began
+    for number in range(3):
+        await bench.operator.noticed(Resource(AIRFLOW_CLUSTER, "ns", f"n{number}"), "ADDED", live(CLUSTER, f"n{number}", finalizers=[]))
+    assert clock() == began + 2.0
+    await bench.operator.noticed(CLUSTER, "MODIFIED", live(CLUSTER, deletionTimestamp="2026-01-01T00:00:00Z"))
+    assert clock() >= began + 3.0
+    bench.operator.close()
 
 
 async def test_status_change_wakes_nobody_and_a_change_of_spec_does() -> None:
