@@ -95,6 +95,8 @@ CONTAINERD = Group(
 COREDNS = Group("coredns", {"coredns": "github.com/coredns/coredns"}, "-s -w")
 PAUSE = Group("pause", {"pause": "."}, "-s -w")
 KIND = Group("kind", {"kind": "sigs.k8s.io/kind"}, "-s -w")
+# Not of the cluster: a program in one of the images.
+STATSD_EXPORTER = Group("statsd-exporter", {"statsd_exporter": "github.com/prometheus/statsd_exporter"}, "-s -w")
 # What the native cluster needs, in this order: what integration tests need comes first.
 GROUPS = (KUBERNETES, CONTAINERD, COREDNS, PAUSE)
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager")

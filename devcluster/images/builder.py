@@ -5,10 +5,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from devcluster import paths
+from devcluster import paths, tools
 from devcluster.errors import DevclusterError
 from devcluster.images import host, store
-from devcluster.images.catalog import DEFAULT, IMAGES, Image, MavenArtifact
+from devcluster.images.catalog import DEFAULT, IMAGES, GoBinary, Image, MavenArtifact
 from devcluster.progress import progress, say
 
 
@@ -49,7 +49,7 @@ def _build_one(opened: store.Store, base: str, image: Image, path: Path) -> None
     else:
         context = opened.scratch / image.name
         shutil.copytree(image.context, context)
-        shutil.copy(_fetched(image.artifact), context / image.artifact.target)
+        shutil.copy(_made(image.artifact), context / image.artifact.target)
     opened.build(image.tag, context, {"BASE": base, **image.args}, keep_layers=image.keep_layers)
     unfinished = path.with_suffix(".part")
     unfinished.unlink(missing_ok=True)
@@ -65,6 +65,13 @@ def forget_older(image: Image, current: Path) -> None:
     # The last one before stays: another run, of an older source, may be about to import it.
     for path in sorted(others, key=lambda path: path.stat().st_mtime)[:-1]:
         path.unlink(missing_ok=True)
+
+
+def _made(artifact: MavenArtifact | GoBinary) -> Path:
+    """The file that an image is made of beside its sources."""
+    if isinstance(artifact, GoBinary):
+        return tools.build(artifact.group) / artifact.target
+    return _fetched(artifact)
 
 
 def _fetched(artifact: MavenArtifact) -> Path:

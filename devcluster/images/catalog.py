@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from devcluster import tools
 from devcluster.images import base
 
 HERE = Path(__file__).resolve().parent
@@ -24,6 +25,15 @@ class MavenArtifact:
 
 
 @dataclass(frozen=True)
+class GoBinary:
+    """A program that is built with Go and lies beside the Dockerfile while the image is built."""
+
+    group: tools.Group
+    target: str
+    """Its name in the group, and that of the file."""
+
+
+@dataclass(frozen=True)
 class Image:
     """One image: a Dockerfile, what it sees, and the name under which a cluster finds it."""
 
@@ -34,7 +44,7 @@ class Image:
     """Files and directories below `context` that the image is made of."""
 
     args: dict[str, str] = field(default_factory=dict)
-    artifact: MavenArtifact | None = None
+    artifact: MavenArtifact | GoBinary | None = None
     ours: bool = False
     """Whether no registry has it: it is built where a Docker engine pulls the others."""
 
@@ -52,6 +62,8 @@ class Image:
     def key(self) -> str:
         """Hash of all that decides the content, 12 hexadecimal digits."""
         digest = hashlib.sha256(repr((base.key(), self.tag, sorted(self.args.items()), self.artifact)).encode())
+        if isinstance(self.artifact, GoBinary):
+            digest.update(self.artifact.group.directory.name.encode())
         for path in self.files():
             executable = path.stat().st_mode & 0o100
             content = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -75,6 +87,12 @@ _ALL = (
     _airflow("3.3.2", "2026-09-18", f"{_EXTRAS},git,amazon,google-auth"),
     Image("postgres", "docker.io/library/postgres:17", HERE / "postgres", artifact=_POSTGRES),
     Image("git-sync", "registry.k8s.io/git-sync/git-sync:v4.7.1", HERE / "git_sync"),
+    Image(
+        "statsd-exporter",
+        "docker.io/prom/statsd-exporter:v0.31.0",
+        HERE / "statsd_exporter",
+        artifact=GoBinary(tools.STATSD_EXPORTER, "statsd_exporter"),
+    ),
     Image("servers", "localhost/devcluster/servers:1", HERE / "servers", args={"PINNED_TO": "2026-11-20"}, ours=True),
     Image("git-server", "localhost/devcluster/git-server:1", HERE / "git_server", ours=True),
     Image(

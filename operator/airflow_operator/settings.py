@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal, get_type_hints
 
-from airflow_operator.domain.images import AIRFLOW, GIT_SYNC, POSTGRES, REGISTRY, mirrored, split
+from airflow_operator.domain.images import AIRFLOW, GIT_SYNC, POSTGRES, REGISTRY, STATSD_EXPORTER, mirrored, split
 from airflow_operator.reconcile.types import Platform
 
 PREFIX = "AIRFLOW_OPERATOR_"
@@ -44,6 +44,7 @@ class Settings:
         str,
         f"Image of PostgreSQL without tag, where a base names none; the tag is the major version. Empty: {POSTGRES}.",
     ] = ""
+    statsd_exporter_image: Annotated[str, f"Image of the StatsD exporter where a resource names none; empty: {STATSD_EXPORTER}."] = ""
     git_sync_webhook_url: Annotated[
         str,
         "Base URL of this operator's webhook as pods reach it; empty: git-sync is not asked to call, and commits are not told in status.",
@@ -108,6 +109,7 @@ class Settings:
             airflow_image=mirrored(AIRFLOW, mirror),
             git_sync_image=self.git_sync_image or mirrored(GIT_SYNC, mirror),
             postgres_image=self.postgres_image or mirrored(POSTGRES, mirror),
+            statsd_exporter_image=self.statsd_exporter_image or mirrored(STATSD_EXPORTER, mirror),
         )
 
     def with_changes(self, changes: Mapping[str, Any]) -> Settings:

@@ -234,6 +234,7 @@ _LOGS = [
         "must be a duration from 1h to 87600h (ten years); days are hours",
     ),
     Refused("no certificates", cluster({"trustedCA": {}}), "spec.trustedCA", "set exactly one of secretKeyRef, configMapKeyRef"),
+    Refused("no mapping file", cluster({"metrics": {"mappingsRef": {}}}), "spec.metrics.mappingsRef", "set exactly one of secretKeyRef"),
     Refused("no local settings", cluster({"localSettingsRef": {}}), "spec.localSettingsRef", "set exactly one of secretKeyRef"),
 ]
 

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from devcluster import packages
+from devcluster import packages, paths, tools
 from devcluster.errors import DevclusterError
 from devcluster.images import base, build, host
 from devcluster.images.__main__ import main
-from devcluster.images.builder import _fetched, archive, forget_older
-from devcluster.images.catalog import DEFAULT, IMAGES, Image, MavenArtifact
+from devcluster.images.builder import _fetched, _made, archive, forget_older
+from devcluster.images.catalog import DEFAULT, IMAGES, GoBinary, Image, MavenArtifact
 
 ENTRYPOINT = IMAGES["airflow-3.3.2"].context / "entrypoint.sh"
 
@@ -68,6 +68,20 @@ def test_the_archive_is_named_by_what_the_image_is_made_of(tmp_path: Path, monke
     assert len(set(keys)) == len(keys)
     (context / "README.md").write_text("words")
     assert image_of(context).key() == keys[-1]
+
+
+def test_a_program_that_is_built_with_go_comes_from_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = tmp_path / "tools"
+    shutil.copytree(paths.TOOLS, sources)
+    monkeypatch.setattr(paths, "TOOLS", sources)
+    image = IMAGES["statsd-exporter"]
+    assert isinstance(image.artifact, GoBinary)
+    monkeypatch.setattr(tools, "build", lambda group: group.directory)
+    assert _made(image.artifact) == tools.STATSD_EXPORTER.directory / "statsd_exporter"
+    before = image.key()
+    with (sources / "statsd-exporter" / "go.mod").open("a") as file:
+        file.write("// changed\n")
+    assert image.key() != before
 
 
 def test_nothing_runs_when_all_archives_are_there(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ ALLOWED_IN_TEMPLATES = frozenset({("f:metadata", "f:annotations", "f:kubectl.kub
 """What others may set in a pod template."""
 
 _MOVING = ("resourceVersion", "generation", "managedFields", "uid", "creationTimestamp")
-_JOBS = ("provision", "check", "migrate", "users")
+_JOBS = ("provision", "check", "migrate", "users", "probe")
 _REPEATED = ("check", "jobs/prod-check-*")
 """Asked, made and removed once more where the operator was killed, or shown the past, between removing the answer and using it."""
 

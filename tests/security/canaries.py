@@ -128,6 +128,7 @@ CLUSTERS: tuple[Manifest, ...] = (
         dags=[{"git": git(ca=file("git-ca", "ca.crt"))}, {"name": "bundle", "git": git(delivery="Bundle")}],
         auth={"fab": {"admin": {"secretRef": {"name": "admin"}}, "oidc": OIDC}},
         logs={"remote": REMOTE},
+        metrics={"image": pulled("pull-statsd"), "mappingsRef": file("mappings", "mappings.yaml")},
         trustedCA=file("trusted", "ca.crt"),
         localSettingsRef=file("local-settings", "settings.py"),
         externalURL="https://airflow.example.com",

@@ -46,7 +46,6 @@ WITHOUT_A_REQUEST: dict[Right, str] = {
     ("update", "airflow-operator.dev", "airflowbases/finalizers"): _CHECKED,
     ("update", "airflow-operator.dev", "airflowclusters/finalizers"): _CHECKED,
     ("bind", RBAC, "clusterroles"): f"{_CHECKED}: the RoleBindings of this run could not be made without it",
-    ("delete", "", "services"): "the components' Services last as long as their cluster; one of a later version may not be needed any more",
 }
 
 
@@ -58,6 +57,7 @@ async def all_that_can_happen(stage: Stage) -> None:
         "ingress": {},
         "gateway": GATEWAY,
         "networkPolicy": {},
+        "metrics": {},
         "logs": {"volume": {"size": "1Gi"}, "retention": "720h"},
         "triggerer": {"permissions": ["Pods"]},
         "deletionPolicy": "Delete",
@@ -78,7 +78,7 @@ async def all_that_can_happen(stage: Stage) -> None:
 
     # Less of everything, with another image whose schema is newer.
     stage.world.knows["docker.io/apache/airflow:next"] = "heads-2"
-    less = dict.fromkeys(("ingress", "gateway", "networkPolicy"))
+    less = dict.fromkeys(("ingress", "gateway", "networkPolicy", "metrics"))
     await stage.edit_spec(
         **less,
         image={"tag": "next"},
@@ -91,6 +91,7 @@ async def all_that_can_happen(stage: Stage) -> None:
         (INGRESS, f"{CLUSTER}-api-server"),
         (HTTP_ROUTE, f"{CLUSTER}-api-server"),
         (NETWORK_POLICY, f"{CLUSTER}-default"),
+        (SERVICE, f"{CLUSTER}-statsd"),
         (SERVICE_ACCOUNT, f"{CLUSTER}-triggerer"),
         (ROLE_BINDING, f"{CLUSTER}-triggerer-pods"),
     ):

@@ -309,6 +309,8 @@ def _refused_bundle(version: str, git: Json) -> bool:
     return version[0] == "2" or (version[:3] == "3.0" and "credentialsSecretRef" in git) or (version[:3] == "3.1" and over_ssh)
 
 
+METRICS = settings(enabled=st.booleans(), image=IMAGE, mappingsRef=FILE, serviceAccount=ACCOUNT)
+
 CLUSTER_SPEC = st.fixed_dictionaries(
     {
         "baseRef": st.fixed_dictionaries({"name": CLUSTER_NAME}, optional={"namespace": NAMESPACE}),
@@ -339,6 +341,7 @@ CLUSTER_SPEC = st.fixed_dictionaries(
         "ingress": INGRESS,
         "gateway": GATEWAY,
         "networkPolicy": NETWORK_POLICY,
+        "metrics": METRICS,
         "trustedCA": FILE,
         "localSettingsRef": FILE,
         "pods": settings(),

@@ -61,7 +61,7 @@ def test_every_reason_has_its_advice_and_no_other_stands_there() -> None:
 
 def test_every_condition_is_explained_and_no_other_is() -> None:
     made = {word for name, call in calls() if name in ("Condition", "availability") and call.args for word in words(call.args[0])}
-    in_tables = {"ApiServerAvailable", "SchedulersAvailable", "DagProcessorAvailable", "TriggererAvailable"}
+    in_tables = {"ApiServerAvailable", "SchedulersAvailable", "DagProcessorAvailable", "TriggererAvailable", "MetricsAvailable"}
     named_by_a_function = {"SpecValid", "BaseReady", "Reconciled", "KeysAvailable", "ObjectsApplied", "ReferencesResolved"}
     assert made | in_tables | named_by_a_function == set(CONDITIONS)
 

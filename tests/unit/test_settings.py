@@ -43,11 +43,17 @@ def test_mirror_takes_the_place_of_the_registry_in_what_nobody_named() -> None:
     assert own.airflow_image == "registry.example:5000/mirror/apache/airflow"
     assert own.postgres_image == "registry.example:5000/mirror/library/postgres"
     assert own.git_sync_image == "registry.example:5000/mirror/git-sync/git-sync:v4.7.1"
+    assert own.statsd_exporter_image == "registry.example:5000/mirror/prom/statsd-exporter:v0.31.0"
     assert own.operator_image == f"registry.example:5000/mirror/{RELEASED_IMAGE.partition('/')[2]}"
     named = Settings(
-        image_registry="m.example", image="a.example/o:1", git_sync_image="b.example/g:1", postgres_image="c.example/p"
+        image_registry="m.example",
+        image="a.example/o:1",
+        git_sync_image="b.example/g:1",
+        postgres_image="c.example/p",
+        statsd_exporter_image="d.example/s:1",
     ).platform
     assert (named.operator_image, named.git_sync_image, named.postgres_image) == ("a.example/o:1", "b.example/g:1", "c.example/p")
+    assert named.statsd_exporter_image == "d.example/s:1"
 
 
 @pytest.mark.parametrize(

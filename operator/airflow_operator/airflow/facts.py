@@ -70,6 +70,8 @@ class Release:
     """Seconds between two searches for new DAG files."""
     defaults: Options
     """The operator's own defaults of airflow.cfg, each with its reason."""
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    """Options of section [metrics] for a cluster with metrics, each with its reason."""
     auth_manager_fab: str = f"{FAB}.fab_auth_manager.FabAuthManager"
     webserver_config: Option = ("fab", "config_file")
     """Where the login pages read webserver_config.py."""

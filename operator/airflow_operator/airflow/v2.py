@@ -56,9 +56,11 @@ AIRFLOW_2_11 = Release(
     # A file that changed is parsed again at once (`file_parsing_sort_mode = modified_time`); new ones are listed at this interval.
     refresh=("scheduler", "dag_dir_list_interval"),
     defaults=_DEFAULTS,
+    # Without it some timers are sent in seconds (those of 2.10 are), which StatsD reads as milliseconds.
+    metrics=MappingProxyType({"timer_unit_consistency": "True"}),
     task_sdk=False,
     scheduler_parses=True,
 )
 
 # `DagFileProcessorManager.get_dag_directory`; all else that is used here is the same.
-AIRFLOW_2_10 = replace(AIRFLOW_2_11, minor="2.10", resolves_folder=True)
+AIRFLOW_2_10 = replace(AIRFLOW_2_11, minor="2.10", resolves_folder=True, metrics=MappingProxyType({}))

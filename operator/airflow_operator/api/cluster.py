@@ -20,6 +20,7 @@ from airflow_operator.api.executors import KUBERNETES, LOCAL, Executors
 from airflow_operator.api.external import BroughtDatabase
 from airflow_operator.api.keys import OwnKeys
 from airflow_operator.api.logs import Logs
+from airflow_operator.api.metrics import Metrics
 from airflow_operator.api.pods import ApiServer, DagProcessor, Jobs, PodSettings, Scheduler, ServiceAccount, TaskPods, Triggerer
 
 
@@ -190,7 +191,7 @@ class AirflowClusterSpec(Model):
     service_account: ServiceAccount | None = Field(
         default=None,
         description="ServiceAccount of every pod. Absent: each component has a generated one, called NAME-scheduler, NAME-api-server, "
-        "NAME-dag-processor, NAME-triggerer, NAME-task, NAME-jobs.",
+        "NAME-dag-processor, NAME-triggerer, NAME-task, NAME-jobs, NAME-statsd.",
     )
     external_url: WebUrl | None = Field(
         default=None,
@@ -205,6 +206,11 @@ class AirflowClusterSpec(Model):
     network_policy: NetworkPolicy | None = Field(
         default=None, description="NetworkPolicies that let in what Airflow needs and nothing else; {} is enough. Absent: none."
     )
+    metrics: Metrics | None = Field(
+        default=None,
+        description="Metrics of Airflow for Prometheus, which asks the Service NAME-statsd for them (port 9102, path /metrics): "
+        "a StatsD exporter, to which Airflow sends. {} is enough. Absent: none.",
+    )
     trusted_ca: CertificateAuthority | None = Field(
         default=None,
         alias="trustedCA",
@@ -218,7 +224,8 @@ class AirflowClusterSpec(Model):
     )
     pods: PodSettings = Field(
         default_factory=PodSettings,
-        description="Settings of every pod of this deployment. Components, taskPods and jobs override them: maps merge, lists replace.",
+        description="Settings of every pod of this deployment. "
+        "Components, taskPods, jobs and metrics override them: maps merge, lists replace.",
     )
     git_sync: GitSync = Field(default=GitSync(), description="The git-sync containers.")
     jobs: Jobs = Field(default_factory=Jobs, description="The Jobs that prepare the database and the users.")

@@ -52,6 +52,10 @@ class Owned:
         names = [f"AIRFLOW__{section}__({'|'.join(options)})".upper() + end for section, options in self.options.items()]
         return f"^({'|'.join([*self.variables, *names])})$"
 
+    def refusal(self, variable: str) -> str | None:
+        """The sentence about an environment variable; None where it means none of these options."""
+        return f"{variable} {self.why}" if re.match(self.variable_pattern(), variable) else None
+
 
 _SET = "is set by the operator: "
 _KUBERNETES = ("kubernetes_executor", "kubernetes")
@@ -121,6 +125,13 @@ OWNED: tuple[Owned, ...] = (
     ),
     Owned(_SET + "it knows where Airflow lives in the image", {}, variables=("AIRFLOW_HOME", "AIRFLOW_CONFIG")),
 )
+
+OWNED_WITH_METRICS = Owned(
+    _SET + "use spec.metrics, or leave spec.metrics out to send metrics elsewhere",
+    # [scheduler] is where Airflow 2 still looks for them.
+    dict.fromkeys(("metrics", "scheduler"), ("statsd_on", "statsd_host", "statsd_port", "statsd_prefix")),
+)
+"""Owned only while spec.metrics is on, hence not in the schema: declared there, a boolean would be refused when it is off, too."""
 
 OWNED_OPTIONS: Mapping[tuple[str, str], str] = {key: owned.why for owned in OWNED for key in owned.spelled_options()}
 """(section, option) to the rest of the sentence that refuses it."""
@@ -218,5 +229,4 @@ def _require(holds: object, sentence: str, below: str) -> None:
 
 def refused_variable(name: str) -> str | None:
     """Why an environment variable of this name is refused; None where it is not."""
-    owned = next((owned for owned in OWNED if re.match(owned.variable_pattern(), name)), None)
-    return f"{name} {owned.why}" if owned else None
+    return next((refusal for owned in OWNED if (refusal := owned.refusal(name))), None)

@@ -9,6 +9,7 @@ AIRFLOW = "docker.io/apache/airflow"
 POSTGRES = "docker.io/library/postgres"
 """The tag is the major version of PostgreSQL."""
 GIT_SYNC = "registry.k8s.io/git-sync/git-sync:v4.7.1"
+STATSD_EXPORTER = "docker.io/prom/statsd-exporter:v0.31.0"
 
 REGISTRY = re.compile(r"([a-zA-Z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*)?")
 """A host with port and path, or nothing."""

@@ -9,6 +9,9 @@ from airflow_operator.domain.hashing import digest
 LIMIT = 52
 """Longest child name: a StatefulSet's pods carry it with ten characters more in a label of at most 63."""
 
+STATSD = "statsd"
+"""What the StatsD exporter is called among the components."""
+
 IDENTIFIER_LIMIT = 63
 """Longest identifier of PostgreSQL, in bytes."""
 
@@ -68,6 +71,11 @@ def logs(cluster: str) -> str:
 def api_server(cluster: str) -> str:
     """Service (and Deployment) of the API server."""
     return child(cluster, "api-server")
+
+
+def statsd(cluster: str) -> str:
+    """Service (and Deployment) of the StatsD exporter."""
+    return child(cluster, STATSD)
 
 
 def postgres(base: str) -> str:

@@ -190,6 +190,7 @@ CONDITIONS: Mapping[str, str] = {
     "SchedulersAvailable": "all schedulers run the declared state",
     "DagProcessorAvailable": "all pods of the dag-processor run the declared state",
     "TriggererAvailable": "all triggerers run the declared state",
+    "MetricsAvailable": "(with `spec.metrics`) the StatsD exporter runs the declared state",
     "DagsSynced": "git-sync has the repository; `status.dags` names the commit",
     "DagVolumesShared": "every pod that reads DAGs can mount their volumes; advice, no fault",
     "GatewayAvailable": "the Gateways of `spec.gateway` have taken the route",

@@ -18,6 +18,7 @@ from airflow_operator.reconcile.build import (
     ingress,
     jobs,
     logs,
+    metrics,
     network_policy,
     rbac,
     secrets,
@@ -93,7 +94,7 @@ def in_turn(cluster: ValidatedCluster, keys: Keys, live: Mapping[ObjectKey, Live
 
 
 def prerequisites(cluster: ValidatedCluster, keys: Keys, accounts: rbac.InUse | None = None) -> list[Manifest]:
-    """All that the workloads and Jobs refer to; `accounts` are those that pods run with at present."""
+    """All that the workloads and Jobs refer to, and what runs beside them; `accounts` are those that pods run with at present."""
     release, claim = cluster.release, storage.logs_claim(cluster)
     hosts, connections = git_files.known_hosts(cluster), git_bundle.connections(cluster)
     return [
@@ -116,6 +117,7 @@ def prerequisites(cluster: ValidatedCluster, keys: Keys, accounts: rbac.InUse | 
         *network_policy.objects(cluster),
         *auth.objects(cluster, keys),
         *logs.objects(cluster),
+        *metrics.objects(cluster, keys),
     ]
 
 
@@ -129,7 +131,7 @@ def _before_components(
     keep = [*state.keep, *(job.key for job in users)]
     provisioned = database.provisioned
     assert provisioned is not None
-    workloads = [child for child in seen.children if child["kind"] in WORKLOADS]
+    workloads = _workloads_of_airflow(seen)
     if state.state == "Check" and not state.discard:
         made = [jobs.check(cluster, provisioned.identity)]
     if state.state == "Migrate":
@@ -142,6 +144,12 @@ def _before_components(
     looking = state.state == "Check" or state.reason == "Checking"
     stage = "" if state.state == "Hold" else "Checking" if looking else "Migrating"
     return _step(cluster, keys, seen, made, findings, stage=stage, keep=keep, discard=discard, database=database, look_again=state.retry_in)
+
+
+def _workloads_of_airflow(seen: SeenCluster) -> list[Live]:
+    """What has to stand still for a migration: the StatsD exporter opens no database."""
+    workloads = [child for child in seen.children if child["kind"] in WORKLOADS]
+    return [child for child in workloads if dig(child, "metadata", "labels", labels.COMPONENT) != metrics.COMPONENT]
 
 
 def _to_stop(workloads: Sequence[Live], seen: SeenCluster) -> list[ObjectKey]:

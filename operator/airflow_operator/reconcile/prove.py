@@ -13,7 +13,7 @@ from airflow_operator.domain.manifest import Live, Manifest, dig, key_of
 from airflow_operator.kube.errors import Forbidden, Invalid
 from airflow_operator.reconcile.apply import Refused, prove
 from airflow_operator.reconcile.blame import field_of
-from airflow_operator.reconcile.build import custom, jobs, task_pods
+from airflow_operator.reconcile.build import custom, jobs, metrics, task_pods
 from airflow_operator.reconcile.references import COMPONENT_FIELDS
 from airflow_operator.reconcile.validate import ValidatedCluster
 
@@ -43,7 +43,7 @@ def is_opaque(settings: PodDefaults) -> bool:
 
 def opaque_parts(spec: AirflowClusterSpec) -> bool:
     """Whether the spec holds parts of pods that only the API server can judge."""
-    layers = [spec.pods, spec.task_pods, spec.jobs, *(getattr(spec, name) for name in COMPONENT_FIELDS)]
+    layers = [spec.pods, spec.task_pods, spec.jobs, spec.metrics, *(getattr(spec, name) for name in COMPONENT_FIELDS)]
     peers = spec.network_policy.api_server_from if spec.network_policy else None
     return bool(spec.git_sync.security_context or peers) or any(is_opaque(layer) for layer in layers if layer)
 
@@ -73,6 +73,8 @@ def _layers(cluster: ValidatedCluster, component: str) -> tuple[custom.Layer, ..
     for facts in cluster.release.components:
         if facts.name == component:
             return custom.layers(cluster, facts.field_name, cluster.settings_of(component))
+    if component == metrics.COMPONENT and cluster.metrics:
+        return custom.layers(cluster, metrics.FIELD, cluster.metrics)
     return custom.layers(cluster, "jobs", cluster.spec.jobs)
 
 

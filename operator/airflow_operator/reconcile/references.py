@@ -35,7 +35,8 @@ def of_spec(spec: AirflowClusterSpec) -> tuple[Reference, ...]:
     found: list[Reference] = []
     for field, owner in with_variables(spec):
         found += [*of_environment(owner.env, f"{field}.env"), *of_env_from(owner.env_from, f"{field}.envFrom")]
-    found += [*_of_dags(spec), *_of_auth(spec), *of_every_container(spec), *of_parts(spec), *of_keys(spec), *of_database(spec)]
+    found += [*_of_dags(spec), *_of_auth(spec), *of_every_container(spec), *of_metrics(spec)]
+    found += [*of_parts(spec), *of_keys(spec), *of_database(spec)]
     return tuple(found)
 
 
@@ -112,6 +113,12 @@ def of_every_container(spec: AirflowClusterSpec) -> Iterator[Reference]:
         yield Reference("spec.logs.remote.connectionSecretRef", "Secret", ref.name, ref.key)
 
 
+def of_metrics(spec: AirflowClusterSpec) -> Iterator[Reference]:
+    """What the StatsD exporter is started with."""
+    if spec.metrics and spec.metrics.enabled and spec.metrics.mappings_ref:
+        yield of_file(spec.metrics.mappings_ref, "spec.metrics.mappingsRef")
+
+
 def of_login(spec: AirflowClusterSpec) -> Iterator[Reference]:
     """What the API server reads to let users in."""
     fab = spec.auth.fab
@@ -140,7 +147,7 @@ def of_env_from(sources: Iterable[Any], field: str) -> Iterator[Reference]:
 
 def of_parts(spec: AirflowClusterSpec) -> Iterator[Reference]:
     """References inside parts of pods that the schema does not look into. The kubelet waits for these, the operator does not."""
-    for attribute in ("pods", *COMPONENT_FIELDS, "task_pods", "jobs"):
+    for attribute in ("pods", *COMPONENT_FIELDS, "task_pods", "jobs", "metrics"):
         settings = getattr(spec, attribute)
         for part in ("init_containers", "extra_containers", "volumes", "pod_template"):
             value = getattr(settings, part, None)

@@ -153,8 +153,11 @@ def _addresses(namespace: str, pod: Live, manifests: Iterable[Manifest]) -> Iter
 
 
 def _settings(file: str, text: str) -> str:
+    if file != CONFIG_FILE:
+        return text
     # Its own address is not one that it reaches.
-    return re.sub(r"(?m)^base_url = .*$", "", text) if file == CONFIG_FILE else text
+    text = re.sub(r"(?m)^base_url = .*$", "", text)
+    return re.sub(r"(?m)^statsd_host = (\S+)$", r"statsd://\1", text)
 
 
 def hosts(text: str) -> Iterator[str]:

@@ -21,6 +21,7 @@ AVAILABLE = {
     "scheduler": ("SchedulersAvailable", "scheduler"),
     "dag-processor": ("DagProcessorAvailable", "dag-processor"),
     "triggerer": ("TriggererAvailable", "triggerer"),
+    names.STATSD: ("MetricsAvailable", "StatsD exporter"),
 }
 
 
@@ -61,6 +62,11 @@ def _running(cluster: ValidatedCluster, step: Step, applied: Applied, seen: Seen
             live = _without_git_sync(live, pods)
         found = availability(name, title, live, pods, held=held)
         made.append(_blaming(found, title, cluster, facts.field_name) if found.waiting and live is not None and not held else found)
+    if cluster.metrics:
+        name, title = AVAILABLE[names.STATSD]
+        live = workloads.get(names.STATSD)
+        found = availability(name, title, live, pods_of(seen.pods, names.STATSD))
+        made.append(_blaming(found, title, cluster, "metrics") if found.waiting and live is not None else found)
     commits = dags.known_commits(cluster.spec, seen.commits, dig(seen.resource, "status", default={}))
     # Without a pod that parses DAGs nobody syncs, and without an API server there is nobody to ask.
     parser = cluster.release.parser.name
@@ -122,6 +128,8 @@ def status(cluster: ValidatedCluster, step: Step, applied: Applied, seen: SeenCl
     every = [*summary(found), *found]
     workloads = workloads_of(cluster, applied.live, seen)
     rows = [_row(facts.name, workloads.get(facts.name), cluster) for facts in cluster.release.components]
+    if cluster.metrics:
+        rows.append({"name": names.STATSD, "desired": 1, "ready": rollout.ready_of(workloads.get(names.STATSD))})
     scheduler = next(row for row in rows if row["name"] == "scheduler")
     commits = dags.known_commits(cluster.spec, seen.commits, dig(seen.resource, "status", default={}))
     made: dict[str, Any] = {

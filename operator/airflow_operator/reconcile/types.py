@@ -42,6 +42,7 @@ class Platform:
     airflow_image: str = images.AIRFLOW
     git_sync_image: str = images.GIT_SYNC
     postgres_image: str = images.POSTGRES
+    statsd_exporter_image: str = images.STATSD_EXPORTER
     """Images that are used where a resource names none."""
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from airflow_operator.airflow.facts import Release
 from airflow_operator.airflow.releases import release_of
 from airflow_operator.api import AirflowClusterSpec, parse_cluster
-from airflow_operator.api.config_rules import refused_variable
+from airflow_operator.api.config_rules import OWNED_WITH_METRICS, refused_variable
 from airflow_operator.api.executors import KUBERNETES, LOCAL
+from airflow_operator.api.metrics import Metrics
 from airflow_operator.api.pods import Component, DagProcessor
 from airflow_operator.domain import images, names
 from airflow_operator.domain.errors import InvalidSpec, Waiting
@@ -71,6 +72,11 @@ class ValidatedCluster:
         return KUBERNETES in self.spec.executors
 
     @property
+    def metrics(self) -> Metrics | None:
+        """What the spec says of metrics; None where it asks for none."""
+        return self.spec.metrics if self.spec.metrics and self.spec.metrics.enabled else None
+
+    @property
     def owner(self) -> dict[str, Any]:
         """The owner reference of children that go with the cluster."""
         return {
@@ -116,7 +122,8 @@ def validate(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
             secret = cluster.references["Secret", entry.git.credentials_secret_ref.name]
             git_credentials.require(references.credentials_field(entry), entry.git, secret)
     dag_volumes.require(cluster)
-    _refuse_owned_variables(cluster.spec, seen.references)
+    _refuse_owned_variables(cluster, seen.references)
+    _refuse_settings_of_metrics(cluster)
     _refuse_lost_lines(cluster.spec)
     return cluster
 
@@ -163,13 +170,31 @@ def _refuse_lost_lines(spec: AirflowClusterSpec) -> None:
                 )
 
 
-def _refuse_owned_variables(spec: AirflowClusterSpec, found: Mapping[tuple[str, str], Live | None]) -> None:
+def _refuse_settings_of_metrics(cluster: ValidatedCluster) -> None:
+    """Where Airflow sends its metrics is ours only while spec.metrics is on."""
+    if cluster.metrics is None:
+        return
+    for section, option in OWNED_WITH_METRICS.spelled_options():
+        if option in cluster.spec.config.get(section, {}):
+            raise InvalidSpec("OwnedSetting", f"spec.config.{section}.{option} {OWNED_WITH_METRICS.why}.")
+    for field, owner in references.with_variables(cluster.spec):
+        for variable in owner.env:
+            if refusal := _refused(cluster, variable.name):
+                raise InvalidSpec("OwnedSetting", f"{field}.env: {refusal}.")
+
+
+def _refused(cluster: ValidatedCluster, variable: str) -> str | None:
+    """Why this cluster takes no environment variable of this name; None where it does."""
+    return refused_variable(variable) or (OWNED_WITH_METRICS.refusal(variable) if cluster.metrics else None)
+
+
+def _refuse_owned_variables(cluster: ValidatedCluster, found: Mapping[tuple[str, str], Live | None]) -> None:
     """`envFrom` could bring in what `env` refuses: the API server cannot see that, so it is looked at here."""
-    for field, owner in references.with_variables(spec):
+    for field, owner in references.with_variables(cluster.spec):
         for source in owner.env_from:
             ref = source.secret_ref or source.config_map_ref
             kind = "Secret" if source.secret_ref else "ConfigMap"
             for key in dig(found.get((kind, ref.name)) if ref else None, "data", default={}):
-                refusal = refused_variable(f"{source.prefix or ''}{key}")
+                refusal = _refused(cluster, f"{source.prefix or ''}{key}")
                 if refusal and ref:
                     raise InvalidSpec("OwnedSetting", f"{field}.envFrom takes in {kind} {ref.name}, of which {refusal}.")

@@ -7,7 +7,7 @@ import pytest
 from airflow_operator.domain import labels
 from airflow_operator.domain.manifest import key_of
 from airflow_operator.reconcile import keys
-from airflow_operator.reconcile.build import config, jobs, secrets
+from airflow_operator.reconcile.build import config, jobs, metrics, secrets
 from airflow_operator.reconcile.build.provision import provision
 from airflow_operator.reconcile.offline import PLATFORM
 from airflow_operator.reconcile.plan import Admin, components, plan, prerequisites
@@ -276,6 +276,40 @@ def test_everything_that_opens_the_database_is_stopped_before_a_migration():
     # Their tasks speak to the API server to the end.
     assert upgrade(BEHIND, *others, factory.pod("scheduler")).discard == ()
     assert set(upgrade(BEHIND, *others).discard) == {key_of(item) for item in others}
+
+
+MEASURED = {**NEW_IMAGE, "metrics": {}}
+
+
+def test_the_exporter_goes_on_while_everything_else_is_stopped():
+    cluster = factory.cluster(**MEASURED)
+    exporter = [item for item in metrics.objects(cluster, KEYS) if item["kind"] == "Deployment"]
+    checked = ended(jobs.check(cluster, IDENTITY), BEHIND)
+    children = (*MIGRATED, *MADE, *checked, factory.live(exporter[0]))
+    found = step(*children, *RUNNING, provisioning=PROVISIONED, **MEASURED)
+    assert made(found) == ["demo-statsd"]
+    assert key_of(exporter[0]) not in found.discard
+    # It is not waited for either.
+    done = step(*children, factory.pod("statsd"), provisioning=PROVISIONED, **MEASURED)
+    assert [name for name in made(done) if "migrate" in name]
+
+
+def test_an_exporter_that_never_gets_ready_holds_nobody_back():
+    (exporter,) = [item for item in metrics.objects(factory.cluster(metrics={}), KEYS) if item["kind"] == "Deployment"]
+    crashing = factory.live(exporter, ready=0)
+    changed = {"metrics": {"image": {"tag": "v0"}}}
+    found = step(*MIGRATED, *MADE, *RUNNING, crashing, provisioning=PROVISIONED, **changed)
+    assert "demo-statsd" in made(found)
+    assert "demo-api-server" in made(found), "airflow.cfg is another one"
+    running = [factory.live(item) for item in components(factory.cluster(**changed), KEYS)]
+    later = step(*MIGRATED, *MADE, *running, crashing, provisioning=PROVISIONED, **changed)
+    assert len(made(later, "Deployment", "StatefulSet")) == len(running) + 1
+
+
+def test_an_exporter_that_is_not_wanted_any_more_goes():
+    (exporter,) = [item for item in metrics.objects(factory.cluster(metrics={}), KEYS) if item["kind"] == "Deployment"]
+    found = settled(factory.live(exporter))
+    assert key_of(exporter) not in found.keep | {key_of(item) for item in found.objects}
 
 
 def test_pods_that_end_are_waited_for():

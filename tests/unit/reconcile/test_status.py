@@ -9,6 +9,7 @@ import pytest
 from airflow_operator.domain.manifest import key_of
 from airflow_operator.kube.protocol import STATUS_MANAGER
 from airflow_operator.reconcile.apply import Applied, Refusal
+from airflow_operator.reconcile.build import metrics
 from airflow_operator.reconcile.plan import components
 from airflow_operator.reconcile.report import PACE, report, unchanged_but
 from airflow_operator.reconcile.status import MESSAGE_LIMIT, conditions, counts, phase, stamped, status, summary, what_runs
@@ -42,6 +43,30 @@ def test_a_cluster_that_is_well():
     assert [row["name"] for row in made["components"]] == ["api-server", "scheduler", "dag-processor", "triggerer"]
     assert made["auth"] == {"adminSecretRef": {"name": "demo-admin"}}
     assert made["url"] == "http://demo-api-server.team.svc:8080"
+
+
+def measured(ready=1, pods=()):
+    cluster = factory.cluster(metrics={})
+    exporter = next(item for item in metrics.objects(cluster, KEYS) if item["kind"] == "Deployment")
+    running = [factory.live(item) for item in components(cluster, KEYS)]
+    return told(workloads=[*running, factory.live(exporter, ready=ready)], pods=pods, metrics={})
+
+
+def test_the_exporter_is_a_component_like_the_others():
+    made, found = measured()
+    assert made["components"][-1] == {"name": "statsd", "desired": 1, "ready": 1}
+    assert (found["MetricsAvailable"].status, found["Ready"].status) == ("True", "True")
+    assert "MetricsAvailable" not in told()[1]
+
+
+def test_an_exporter_that_crashes_says_why():
+    words = {"terminated": {"message": "error loading config", "exitCode": 1}}
+    crashed = {"name": "statsd", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": words, "restartCount": 3}
+    made, found = measured(ready=0, pods=[factory.pod("statsd", "", crashed)])
+    assert made["components"][-1] == {"name": "statsd", "desired": 1, "ready": 0}
+    assert (found["MetricsAvailable"].reason, found["Ready"].status) == ("ContainerCrashes", "False")
+    assert "The StatsD exporter cannot run" in found["MetricsAvailable"].message
+    assert "error loading config" in found["MetricsAvailable"].message
 
 
 def test_the_passwords_of_simple_users_are_named():

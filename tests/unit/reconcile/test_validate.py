@@ -130,6 +130,34 @@ def test_env_from_cannot_bring_in_what_env_refuses(prefix, key):
     assert "Secret s" in message
 
 
+STATSD = (
+    ({"config": {"metrics": {"statsd_host": "a"}}}, r"spec.config.metrics.statsd_host is set by the operator: use spec.metrics"),
+    ({"config": {"metrics": {"statsd_on": False}}}, "spec.config.metrics.statsd_on"),
+    ({"config": {"scheduler": {"statsd_port": 1}}}, "spec.config.scheduler.statsd_port"),
+    ({"env": [{"name": "AIRFLOW__METRICS__STATSD_PREFIX", "value": "a"}]}, "spec.env: AIRFLOW__METRICS__STATSD_PREFIX"),
+    (
+        {"triggerer": {"env": [{"name": "AIRFLOW__SCHEDULER__STATSD_ON", "value": "a"}]}},
+        "spec.triggerer.env: AIRFLOW__SCHEDULER__STATSD_ON",
+    ),
+    ({"envFrom": [{"secretRef": {"name": "s"}}]}, "Secret s, of which AIRFLOW__METRICS__STATSD_HOST"),
+)
+
+
+@pytest.mark.parametrize(("fields", "words"), STATSD)
+def test_where_metrics_go_is_the_operators_only_while_it_takes_them(fields, words):
+    found = {("Secret", "s"): factory.secret("s", AIRFLOW__METRICS__STATSD_HOST="x")}
+    for metrics in ({}, {"enabled": True}):
+        reason, message = why(InvalidSpec, found, metrics=metrics, **fields)
+        assert reason == "OwnedSetting"
+        assert words in message
+    assert check(found, **fields)
+    assert check(found, metrics={"enabled": False}, **fields)
+
+
+def test_other_settings_of_metrics_are_the_users():
+    assert check(metrics={}, config={"metrics": {"metrics_allow_list": "scheduler", "statsd_disabled_tags": "job_id"}})
+
+
 def test_other_variables_may_come_from_anywhere():
     found = {("Secret", "s"): factory.secret("s", AIRFLOW__SMTP__SMTP_PASSWORD="x"), ("ConfigMap", "m"): CONFIG_MAP}
     assert check(found, envFrom=[{"secretRef": {"name": "s"}}, {"configMapRef": {"name": "m"}}])

@@ -9,7 +9,7 @@ from airflow_operator.domain import names
 from airflow_operator.domain.durations import seconds
 from airflow_operator.domain.manifest import Manifest
 from airflow_operator.jobs.sources import airflow_scripts
-from airflow_operator.reconcile.build import auth, dags, ingress, logs, meta, pods
+from airflow_operator.reconcile.build import auth, dags, ingress, logs, meta, metrics, pods
 from airflow_operator.reconcile.keys import JWT_SECRET, Keys
 from airflow_operator.reconcile.validate import ValidatedCluster
 
@@ -31,7 +31,9 @@ def airflow_cfg(cluster: ValidatedCluster) -> Manifest:
     """airflow.cfg: the operator's defaults, what the user sets, and last what the operator owns. Nothing secret."""
     periods = [seconds(entry.git.period) for entry in cluster.spec.dags if entry.git and entry.git.period != ONCE]
     usual = airflow_config.defaults(cluster.release, min(periods, default=None))
-    merged = airflow_config.merge(usual, ingress.settings(cluster), logs.defaults(cluster), cluster.spec.config, owned(cluster))
+    merged = airflow_config.merge(
+        usual, ingress.settings(cluster), logs.defaults(cluster), metrics.defaults(cluster), cluster.spec.config, owned(cluster)
+    )
     return meta.config_map(cluster, "config", {CONFIG_FILE: airflow_config.render(merged)})
 
 
@@ -47,7 +49,13 @@ def owned(cluster: ValidatedCluster) -> Config:
         template = f"{POD_TEMPLATE_DIR}/{POD_TEMPLATE_FILE}"
         made["kubernetes_executor"] = {"namespace": cluster.namespace, "pod_template_file": template}
     return airflow_config.merge(
-        made, _of_tasks(cluster), dags.config(cluster), auth.settings(cluster), logs.owned(cluster), ingress.owned(cluster)
+        made,
+        _of_tasks(cluster),
+        dags.config(cluster),
+        auth.settings(cluster),
+        logs.owned(cluster),
+        ingress.owned(cluster),
+        metrics.owned(cluster),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from airflow_operator.airflow.facts import WORKER_LOG_PORT
 from airflow_operator.domain import labels
 from airflow_operator.domain.manifest import Manifest
-from airflow_operator.reconcile.build import meta
+from airflow_operator.reconcile.build import meta, metrics
 from airflow_operator.reconcile.validate import ValidatedCluster
 
 
@@ -24,7 +24,14 @@ def objects(cluster: ValidatedCluster) -> list[Manifest]:
         ports = [port for name, port in facts.ports.items() if name.endswith("-logs") or port == WORKER_LOG_PORT]
         if ports:
             made.append(_policy(cluster, facts.name, labels.selector(cluster.name, facts.name), [_door(ports, logs_for)]))
-    return made
+    return [*made, _of_metrics(cluster)] if cluster.metrics else made
+
+
+def _of_metrics(cluster: ValidatedCluster) -> Manifest:
+    """Airflow's own pods send metrics, those of tasks included; whoever asks for them is Prometheus, wherever it runs."""
+    own = [{"podSelector": {"matchLabels": {labels.CLUSTER: cluster.name}}}]
+    doors = [_door([metrics.STATSD_PORT], own, "UDP"), _door([metrics.METRICS_PORT], None)]
+    return _policy(cluster, metrics.COMPONENT, labels.selector(cluster.name, metrics.COMPONENT), doors)
 
 
 def _of_api_server(cluster: ValidatedCluster, allowed: Iterable[Any] | None) -> Manifest:
@@ -41,9 +48,9 @@ def _operator(namespace: str) -> dict[str, Any]:
     return {"namespaceSelector": place, "podSelector": {"matchLabels": {labels.NAME: "airflow-operator"}}}
 
 
-def _door(ports: Iterable[int], peers: list[Any] | None) -> dict[str, Any]:
+def _door(ports: Iterable[int], peers: list[Any] | None, protocol: str = "TCP") -> dict[str, Any]:
     """A rule of ingress; without peers everybody may come."""
-    made: dict[str, Any] = {"ports": [{"port": port, "protocol": "TCP"} for port in ports]}
+    made: dict[str, Any] = {"ports": [{"port": port, "protocol": protocol} for port in ports]}
     return made if peers is None else {**made, "from": peers}
 
 

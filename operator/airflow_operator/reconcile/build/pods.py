@@ -34,6 +34,7 @@ REQUESTS: Mapping[str, Mapping[str, str]] = {
     "git-sync": {"cpu": "10m", "memory": "32Mi"},
     "task": {"cpu": "100m", "memory": "256Mi"},
     "postgres": {"cpu": "100m", "memory": "256Mi"},
+    "statsd": {"cpu": "10m", "memory": "64Mi"},
     "copy": {"cpu": "10m", "memory": "16Mi"},
     "job": {"cpu": "100m", "memory": "256Mi"},
 }

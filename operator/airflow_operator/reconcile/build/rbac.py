@@ -25,7 +25,8 @@ def service_accounts(cluster: ValidatedCluster) -> list[Manifest]:
     """One ServiceAccount a component that does not bring its own; pods that need the API server mount its token themselves."""
     made = []
     components = [facts.name for facts in cluster.release.components]
-    for component in (*components, *(["task"] if cluster.runs_task_pods else []), "jobs"):
+    others = [*(["task"] if cluster.runs_task_pods else []), "jobs", *([names.STATSD] if cluster.metrics else [])]
+    for component in (*components, *others):
         settings = _settings(cluster, component)
         if settings.name is None:
             account = meta.child(cluster, "v1", "ServiceAccount", component, automountServiceAccountToken=False)
@@ -69,5 +70,7 @@ def _rights(cluster: ValidatedCluster) -> list[tuple[str, str, str]]:
 
 
 def _settings(cluster: ValidatedCluster, component: str) -> ServiceAccount:
-    own = {"task": cluster.spec.task_pods, "jobs": cluster.spec.jobs}.get(component) or cluster.settings_of(component)
+    own = {"task": cluster.spec.task_pods, "jobs": cluster.spec.jobs, names.STATSD: cluster.metrics}.get(component) or cluster.settings_of(
+        component
+    )
     return own.service_account or cluster.spec.service_account or ServiceAccount()

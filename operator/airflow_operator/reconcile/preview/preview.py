@@ -114,6 +114,8 @@ async def _of_cluster(ctx: Context, cluster: ValidatedCluster, decided: Decided,
     rows += _paired([_row(item) for item in met], met, children_of(seen))
     order = [key_of(item).name for item in in_turn(cluster, decided.keys, {key_of(child): child for child in seen.children})]
     restarting = {row.key.name for row in rows if row.verdict == "restart"}
+    # Whatever is in no order goes beside them.
+    order += sorted(restarting - set(order))
     held = tuple(item for item in step.findings if item.status != "True" and item.type != "MigrationsApplied")
     return Preview(tuple(rows), tuple(name for name in order if name in restarting), _schema_words(cluster, decided), held)
 

@@ -16,7 +16,7 @@ class Place:
     namespace_labels: Mapping[str, str]
 
 
-def lets_in(policies: Sequence[Mapping[str, Any]], target: Place, source: Place, port: int) -> bool:
+def lets_in(policies: Sequence[Mapping[str, Any]], target: Place, source: Place, port: int, protocol: str = "TCP") -> bool:
     """Whether a connection from `source` to a port of `target` passes: policies that select a pod add up, without any all passes."""
     ours = [
         policy
@@ -26,12 +26,12 @@ def lets_in(policies: Sequence[Mapping[str, Any]], target: Place, source: Place,
         and _selects(policy["spec"]["podSelector"], target.labels)
     ]
     rules = [rule for policy in ours for rule in policy["spec"].get("ingress", [])]
-    return not ours or any(_passes(rule, target, source, port) for rule in rules)
+    return not ours or any(_passes(rule, target, source, port, protocol) for rule in rules)
 
 
-def _passes(rule: Mapping[str, Any], target: Place, source: Place, port: int) -> bool:
+def _passes(rule: Mapping[str, Any], target: Place, source: Place, port: int, protocol: str) -> bool:
     ports = rule.get("ports")
-    if ports and not any(item["port"] == port and item.get("protocol", "TCP") == "TCP" for item in ports):
+    if ports and not any(item["port"] == port and item.get("protocol", "TCP") == protocol for item in ports):
         return False
     peers = rule.get("from")
     return not peers or any(_is(peer, target, source) for peer in peers)

@@ -27,6 +27,8 @@ ONLY_PROXIES = {
     "apiServerFrom": [{"namespaceSelector": {"matchLabels": {"team": "platform"}}, "podSelector": {"matchLabels": {"app": "proxy"}}}]
 }
 
+STATSD = 9125
+
 TRAFFIC = (
     # from, to, port, by default, with apiServerFrom
     (STRANGER, "api-server", 8080, True, False),
@@ -46,6 +48,11 @@ TRAFFIC = (
     (STRANGER, "scheduler", 8974, False, False),
     (own("api-server"), "scheduler", 8974, False, False),
     (STRANGER, "dag-processor", 1234, False, False),
+    (own("task"), "statsd", STATSD, True, True),
+    (own("scheduler"), "statsd", STATSD, True, True),
+    (STRANGER, "statsd", STATSD, False, False),
+    (own("task", "other"), "statsd", STATSD, False, False),
+    (STRANGER, "statsd", 9102, True, True),
     (OPERATOR, "task", 22, False, False),
     (STRANGER, "api-server", 22, False, False),
 )
@@ -54,8 +61,13 @@ TRAFFIC = (
 @pytest.mark.parametrize(("source", "target", "port", "usual", "restricted"), TRAFFIC)
 def test_traffic(source, target, port, usual, restricted):
     for settings, expected in (({}, usual), (ONLY_PROXIES, restricted)):
-        policies = network_policy.objects(factory.cluster(executors=["LocalExecutor"], networkPolicy=settings))
-        assert lets_in(policies, own(target), source, port) is expected
+        policies = network_policy.objects(factory.cluster(executors=["LocalExecutor"], networkPolicy=settings, metrics={}))
+        assert lets_in(policies, own(target), source, port, "UDP" if port == STATSD else "TCP") is expected
+
+
+def test_statsd_is_open_for_udp_alone():
+    policies = network_policy.objects(factory.cluster(networkPolicy={}, metrics={}))
+    assert not lets_in(policies, own("statsd"), own("scheduler"), STATSD)
 
 
 @pytest.mark.parametrize("fields", [{}, {"networkPolicy": {"enabled": False}}])
