@@ -36,6 +36,21 @@ async def test_claim_that_comes_late(stage: Stage) -> None:
         assert "PersistentVolumeClaim dags" in told["message"]
 
 
+async def test_an_account_that_is_not_there_costs_no_pod(stage: Stage) -> None:
+    async with stage.operator():
+        await stage.up()
+        before = await stage.templates()
+        await stage.edit_spec(triggerer={"serviceAccount": {"name": "cloud"}})
+        told = await stage.says("ReferencesResolved", "False", "ServiceAccountNotFound")
+        assert "spec.triggerer.serviceAccount names ServiceAccount cloud" in told["message"]
+        await stage.quiet()
+        assert await stage.templates() == before
+        await stage.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "cloud"}})
+        # Nothing tells of an account either.
+        await stage.ready(within=60)
+        assert (await stage.templates())[f"{CLUSTER}-triggerer"]["spec"]["serviceAccountName"] == "cloud"
+
+
 async def test_ssh_without_known_hosts_is_not_begun(stage: Stage) -> None:
     async with stage.operator():
         await stage.secret("git", **{"ssh-privatekey": PEM})

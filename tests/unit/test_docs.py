@@ -20,7 +20,15 @@ CAMEL = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]+)*")
 REASON_AT = {"Condition": 2, "_database_finding": 0, "Waiting": 0, "InvalidSpec": 0, "Schema": 1, "Refusal": 1, "Answer": 0, "post": 2}
 """Position of the reason among the arguments of what makes one."""
 
-BY_NAME = {"Forbidden", "Invalid", "NotFound", "SecretNotFound", "ConfigMapNotFound", "PersistentVolumeClaimNotFound"}
+BY_NAME = {
+    "Forbidden",
+    "Invalid",
+    "NotFound",
+    "SecretNotFound",
+    "ConfigMapNotFound",
+    "PersistentVolumeClaimNotFound",
+    "ServiceAccountNotFound",
+}
 """Reasons that are made of the name of an error or of a kind."""
 
 

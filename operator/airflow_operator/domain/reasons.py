@@ -74,6 +74,9 @@ MISSING: Mapping[str, Advice] = {
     "SecretNotFound": Advice("A field names a Secret that does not exist.", "Create it in the namespace of the resource."),
     "ConfigMapNotFound": Advice("A field names a ConfigMap that does not exist.", "Create it in the namespace of the resource."),
     "PersistentVolumeClaimNotFound": Advice("A field names a claim that does not exist.", "Create it in the namespace of the resource."),
+    "ServiceAccountNotFound": Advice(
+        "A field names a ServiceAccount that does not exist.", "Create it in the namespace of the resource, or correct the name."
+    ),
     "ClaimNotShared": Advice(
         "The claim can be mounted by one pod only, and more need it.", "Use a claim with ReadWriteMany or ReadOnlyMany, or fewer pods."
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from airflow_operator.domain import labels
 from airflow_operator.domain.manifest import Live, ObjectKey, dig, key_of
 from airflow_operator.domain.volumes import config_maps_of
@@ -22,7 +24,14 @@ def objects_in_use(seen: SeenCluster) -> set[ObjectKey]:
     }
     # The pod template of tasks is text, and names others.
     texts = [text for key in used & set(found) for text in dig(found[key], "data", default={}).values()]
-    return {key_of(child) for key, child in found.items() if key in used or any(key[1] in text for text in texts)}
+    return {key_of(child) for key, child in found.items() if key in used or any(_is_named(*key, text) for text in texts)}
+
+
+def _is_named(kind: str, name: str, text: str) -> bool:
+    """A ConfigMap's name is like no other; an account may be called like a Service, whose address stands in airflow.cfg."""
+    if kind == "ServiceAccount":
+        return re.search(rf"serviceAccountName: ['\"]?{re.escape(name)}['\"]?$", text, re.MULTILINE) is not None
+    return name in text
 
 
 def accounts_in_use(seen: SeenCluster) -> dict[str, set[str]]:

@@ -20,6 +20,7 @@ from airflow_operator.domain.kinds import (
     PERSISTENT_VOLUME_CLAIM,
     POD,
     SECRET,
+    SERVICE_ACCOUNT,
 )
 from airflow_operator.domain.manifest import Kind, Live, dig
 from airflow_operator.kube.errors import NotFound
@@ -100,7 +101,7 @@ async def _children(kube: Kube, namespace: str, selector: str) -> tuple[list[Liv
 
 
 async def _read_references(kube: Kube, namespace: str, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], Live | None]:
-    kinds = {kind.kind: kind for kind in (SECRET, CONFIG_MAP, PERSISTENT_VOLUME_CLAIM)}
+    kinds = {kind.kind: kind for kind in (SECRET, CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, SERVICE_ACCOUNT)}
     ordered = sorted(wanted)
     found = await asyncio.gather(*(kube.get(kinds[kind], namespace, name) for kind, name in ordered))
     return dict(zip(ordered, found, strict=True))

@@ -1,4 +1,4 @@
-"""The Secrets, ConfigMaps and claims that a spec names, and who consumes them."""
+"""The Secrets, ConfigMaps, claims and ServiceAccounts that a spec names, and who consumes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CREDENTIALS = ("username", "password")
 
 @dataclass(frozen=True)
 class Reference:
-    """One place of the spec that names a Secret, ConfigMap or PersistentVolumeClaim; `key` is empty where all of it is meant."""
+    """One place of the spec that names an object; `key` is empty where all of it is meant."""
 
     field: str
     kind: str
@@ -28,6 +28,7 @@ class Reference:
 
 
 COMPONENT_FIELDS = ("api_server", "scheduler", "dag_processor", "triggerer")
+WITH_ACCOUNT = (*COMPONENT_FIELDS, "task_pods", "jobs", "metrics")
 
 
 def of_spec(spec: AirflowClusterSpec) -> tuple[Reference, ...]:
@@ -36,7 +37,7 @@ def of_spec(spec: AirflowClusterSpec) -> tuple[Reference, ...]:
     for field, owner in with_variables(spec):
         found += [*of_environment(owner.env, f"{field}.env"), *of_env_from(owner.env_from, f"{field}.envFrom")]
     found += [*_of_dags(spec), *_of_auth(spec), *of_every_container(spec), *of_metrics(spec)]
-    found += [*of_parts(spec), *of_keys(spec), *of_database(spec)]
+    found += [*of_parts(spec), *of_keys(spec), *of_database(spec), *of_accounts(spec)]
     return tuple(found)
 
 
@@ -46,6 +47,25 @@ def with_variables(spec: AirflowClusterSpec) -> Iterator[tuple[str, Any]]:
     for attribute in (*COMPONENT_FIELDS, "task_pods"):
         if settings := getattr(spec, attribute):
             yield f"spec.{_camel(attribute)}", settings
+
+
+def of_accounts(spec: AirflowClusterSpec) -> Iterator[Reference]:
+    """ServiceAccounts of the user: without its account no pod is made in the place of the one that goes."""
+    for field, owner in (("spec", spec), *((f"spec.{_camel(name)}", getattr(spec, name)) for name in WITH_ACCOUNT)):
+        account = getattr(owner, "service_account", None)
+        if account and account.name:
+            yield Reference(f"{field}.serviceAccount", "ServiceAccount", account.name)
+    for field, template in _pod_templates(spec):
+        if isinstance(name := (template.spec or {}).get("serviceAccountName"), str):
+            yield Reference(field, "ServiceAccount", name)
+
+
+def _pod_templates(spec: AirflowClusterSpec) -> Iterator[tuple[str, PodTemplate]]:
+    for attribute in ("pods", *WITH_ACCOUNT):
+        if template := getattr(getattr(spec, attribute), "pod_template", None):
+            yield f"spec.{_camel(attribute)}.podTemplate", template
+    for entry in spec.task_pods.templates:
+        yield f"spec.taskPods.templates[{entry.name}].podTemplate", entry.pod_template
 
 
 def of_environment(env: Iterable[Any], field: str) -> Iterator[Reference]:

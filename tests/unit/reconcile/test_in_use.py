@@ -38,6 +38,16 @@ def test_what_the_template_of_tasks_names_in_text():
     assert kept(children=[components.scheduler(CLUSTER, KEYS)]) >= {"demo-scheduler", "demo-task", key_of(TEMPLATE).name}
 
 
+def test_an_address_in_a_text_is_not_the_name_of_an_account():
+    config = {
+        **TEMPLATE,
+        "metadata": {**TEMPLATE["metadata"], "name": "demo-config"},
+        "data": {"airflow.cfg": "url = http://demo-api-server:8080"},
+    }
+    volumes = [{"name": "config", "configMap": {"name": "demo-config"}}]
+    assert kept(children=[config], pods=[pod("scheduler", volumes=volumes)]) == {"demo-config"}
+
+
 def test_accounts_by_component():
     old = pod("scheduler", serviceAccountName="old")
     old["metadata"]["labels"] = labels.of_cluster("demo", "scheduler")
