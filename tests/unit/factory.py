@@ -8,11 +8,13 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from airflow_operator.api import parse_cluster
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.kinds import API_VERSION
 from airflow_operator.domain.manifest import Live, Manifest
 from airflow_operator.reconcile import keys
 from airflow_operator.reconcile.offline import PLATFORM
+from airflow_operator.reconcile.references import of_accounts
 from airflow_operator.reconcile.types import Health, SeenCluster
 from airflow_operator.reconcile.validate import ValidatedCluster, validate
 
@@ -89,9 +91,11 @@ def seen(
 
 
 def cluster(**fields: Any) -> ValidatedCluster:
-    """A cluster with this spec, on a base that is ready."""
-    references = fields.pop("references", None)
-    return validate(seen(references=references, fields=fields), PLATFORM)
+    """A cluster with this spec, on a base that is ready; the ServiceAccounts that it names are there."""
+    references = fields.pop("references", None) or {}
+    named = of_accounts(parse_cluster(resource(**fields)).spec)
+    accounts = {(item.kind, item.name): {"kind": item.kind, "metadata": {"name": item.name}} for item in named}
+    return validate(seen(references={**accounts, **references}, fields=fields), PLATFORM)
 
 
 def secret(name: str, **data: str) -> dict[str, Any]:

@@ -115,7 +115,8 @@ def validate(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
         raise Waiting("BaseTerminating", f"AirflowBase {cluster.base.name} is being deleted.")
     brought.require_database(cluster.spec, cluster.base)
     for reference in references.of_spec(cluster.spec):
-        _require(reference, seen.references)
+        if not _is_generated(cluster, reference):
+            _require(reference, seen.references)
     brought.require_keys(cluster.spec, cluster.references)
     for entry in cluster.spec.dags:
         if entry.git and entry.git.credentials_secret_ref:
@@ -145,6 +146,12 @@ def resolve(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
         references={key: live for key, live in seen.references.items() if live is not None},
         absent=seen.absent,
     )
+
+
+def _is_generated(cluster: ValidatedCluster, reference: Reference) -> bool:
+    """Whether the operator makes what is named: its accounts have documented names."""
+    parts = (*(facts.name for facts in cluster.release.components), "task", "jobs", names.STATSD)
+    return reference.kind == "ServiceAccount" and reference.name in {names.child(cluster.name, part) for part in parts}
 
 
 def _require(reference: Reference, found: Mapping[tuple[str, str], Live | None]) -> None:

@@ -48,10 +48,9 @@ def test_variables_of_components_and_tasks_are_waited_for():
 
 
 def test_accounts_of_the_user_are_waited_for_also_where_an_overlay_names_them():
-    references = {("ServiceAccount", name): {"kind": "ServiceAccount"} for name in ("all", "own", "patched")}
     overlay = {"podTemplate": {"spec": {"serviceAccountName": "patched"}}}
     fields = {"serviceAccount": {"name": "all"}, "triggerer": {"serviceAccount": {"name": "own"}}, "jobs": overlay}
-    assert list(of_spec(factory.cluster(**fields, references=references).spec)) == [
+    assert list(of_spec(factory.cluster(**fields).spec)) == [
         Reference("spec.serviceAccount", "ServiceAccount", "all"),
         Reference("spec.triggerer.serviceAccount", "ServiceAccount", "own"),
         Reference("spec.jobs.podTemplate", "ServiceAccount", "patched"),

@@ -198,3 +198,10 @@ def test_every_reference_of_a_spec_is_found_once_with_its_field():
 
 def test_an_administrator_that_is_not_wanted_needs_no_secret():
     assert check(auth={"fab": {"admin": {"enabled": False, "secretRef": {"name": "a"}}}})
+
+
+def test_an_account_that_the_operator_makes_is_not_waited_for():
+    generated = {"triggerer": {"serviceAccount": {"name": "demo-task"}}}
+    assert validate(factory.seen(fields=generated), PLATFORM).spec.triggerer.service_account
+    with pytest.raises(Waiting, match=r"spec.triggerer.serviceAccount names ServiceAccount demo-other, which does not exist"):
+        validate(factory.seen(fields={"triggerer": {"serviceAccount": {"name": "demo-other"}}}), PLATFORM)
