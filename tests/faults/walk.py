@@ -23,8 +23,8 @@ from airflow_operator.reconcile import keys
 from devcluster.control_plane import ControlPlane
 from tests.faults import oracle
 from tests.faults.case import Case, Rig
+from tests.integration.certificates import certificate
 from tests.integration.scenario import API_VERSION, BASE, CLUSTER
-from tests.integration.test_scenario_external import certificate
 from tests.unit.leaves import LEAVES, START, VALUES, candidates, rendered, with_leaf
 
 log = logging.getLogger("faults")
@@ -259,9 +259,8 @@ class Lane:
 
     async def _declare(self, kind: str, spec: Spec) -> None:
         name = KINDS[kind][1]
-        spec = (
-            spec if kind == "AirflowBase" else {**spec, "baseRef": {**spec["baseRef"], "name": spec["baseRef"]["name"].replace("b", BASE)}}
-        )
+        if spec.get("baseRef") == START["AirflowCluster"]["baseRef"]:
+            spec = {**spec, "baseRef": {"name": BASE}}
         await self.case.stage.apply({"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": without_none(spec)})
 
     def _end(self, change: Change, end: str, words: str = "") -> None:

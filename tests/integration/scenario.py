@@ -202,6 +202,15 @@ class Stage:
         """Wait until the operator has asked for nothing for so long."""
         await self._still(lambda client: self.audit.requests(client=client), seconds)
 
+    async def looks(self, times: int = 3) -> None:
+        """Wait until the operator has looked at the cluster so often since the audit log is read."""
+
+        async def looked() -> bool:
+            return self.audit.requests().count(f"get airflowclusters/{CLUSTER}") >= times
+
+        looked.__name__ = f"{times} looks"
+        await self.until(looked)
+
     async def _still(self, requests: Callable[[str], Sequence[str]], seconds: float) -> None:
         count = -1
         async with asyncio.timeout(PATIENCE + 10 * seconds):

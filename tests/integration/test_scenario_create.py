@@ -67,11 +67,7 @@ async def test_resync_of_an_unchanged_cluster_writes_nothing(stage: Stage) -> No
         await stage.up()
         await stage.quiet()
         stage.audit.reset()
-
-        async def looked_at_three_times() -> bool:
-            return stage.audit.requests().count(f"get airflowclusters/{CLUSTER}") >= 3
-
-        await stage.until(looked_at_three_times)
+        await stage.looks()
     assert stage.audit.writes() == []
     assert stage.audit.writes(client="kopf") == []
 
@@ -91,11 +87,7 @@ async def test_lists_come_from_the_resync_alone(stage: Stage) -> None:
         await stage.up()
         await stage.quiet()
         stage.audit.reset()
-
-        async def looked_at_three_times() -> bool:
-            return asked(stage)[f"get airflowclusters/{CLUSTER}"] >= 3
-
-        await stage.until(looked_at_three_times)
+        await stage.looks()
     found = asked(stage)
     looks = found[f"get airflowclusters/{CLUSTER}"] + found[f"get airflowbases/{BASE}"]
     lists = {request: count for request, count in found.items() if request.startswith("list ")}

@@ -177,11 +177,7 @@ async def test_valid_opaque_parts_are_proven_once(stage: Stage) -> None:
         await stage.quiet()
     stage.audit.reset()
     async with stage.operator(resync=0.5):
-
-        async def looked_at_three_times() -> bool:
-            return stage.audit.requests().count(f"get airflowclusters/{CLUSTER}") >= 3
-
-        await stage.until(looked_at_three_times)
+        await stage.looks()
     assert stage.audit.writes() == []
 
 

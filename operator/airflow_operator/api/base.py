@@ -14,6 +14,8 @@ from airflow_operator.api.common import (
     VOLUME_RULES,
     DeletionPolicy,
     Image,
+    ImageRepository,
+    ImageTag,
     IntOrString,
     Metadata,
     Model,
@@ -44,14 +46,12 @@ class Storage(Model):
 class PostgresImage(Image):
     """Image of the PostgreSQL server."""
 
-    repository: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+    repository: ImageRepository | None = Field(
         default=None,
         description="Name of the image without tag. It must behave like the official image. "
         "Absent means docker.io/library/postgres, or what the operator is set to.",
     )
-    tag: Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = Field(
-        default=None, description="Tag of the image; absent means the major version."
-    )
+    tag: ImageTag | None = Field(default=None, description="Tag of the image; absent means the major version.")
 
 
 _PARAMETER_NAMES = Cel(

@@ -12,7 +12,19 @@ from airflow_operator.api.allowed import NamespaceName
 from airflow_operator.api.auth import Auth, FabAuth
 from airflow_operator.api.cel import Cel, needs
 from airflow_operator.api.certificates import CertificateAuthority, FileReference
-from airflow_operator.api.common import NAME, Atomic, DeletionPolicy, Image, Metadata, Model, ObjectName, Opaque, Resources
+from airflow_operator.api.common import (
+    NAME,
+    Atomic,
+    DeletionPolicy,
+    Image,
+    ImageRepository,
+    ImageTag,
+    Metadata,
+    Model,
+    ObjectName,
+    Opaque,
+    Resources,
+)
 from airflow_operator.api.config_rules import ConfigRules
 from airflow_operator.api.dags import DagSources, Git, is_ssh
 from airflow_operator.api.environment import EnvFrom, EnvList
@@ -27,12 +39,12 @@ from airflow_operator.api.pods import ApiServer, DagProcessor, Jobs, PodSettings
 class AirflowImage(Image):
     """Image of Airflow."""
 
-    repository: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+    repository: ImageRepository | None = Field(
         default=None,
         description="Name of the image without tag. It must behave like the official image. "
         "Absent means docker.io/apache/airflow, or its place in the operator's mirror.",
     )
-    tag: Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = Field(
+    tag: ImageTag | None = Field(
         default=None, description="Tag of the image; absent means spec.version. The image must hold that version of Airflow."
     )
 
@@ -40,14 +52,12 @@ class AirflowImage(Image):
 class GitSyncImage(Image):
     """Image of git-sync."""
 
-    repository: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+    repository: ImageRepository | None = Field(
         default=None,
         description="Name of the image without tag; version 4 of git-sync. "
         "Absent means registry.k8s.io/git-sync/git-sync, or what the operator is set to.",
     )
-    tag: Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = Field(
-        default=None, description="Tag of the image; absent means v4.7.1, or what the operator is set to."
-    )
+    tag: ImageTag | None = Field(default=None, description="Tag of the image; absent means v4.7.1, or what the operator is set to.")
 
 
 class BaseReference(Model):

@@ -204,15 +204,15 @@ class Resources(Model):
     limits: Quantities = Field(default_factory=dict, description="The most that the container may use.")
 
 
+ImageRepository = Annotated[str, Field(min_length=1, max_length=512)]
+ImageTag = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+
+
 class Image(Model):
     """A container image."""
 
-    repository: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
-        default=None, description="Name of the image without tag, such as docker.io/apache/airflow."
-    )
-    tag: Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = Field(
-        default=None, description="Tag of the image."
-    )
+    repository: ImageRepository | None = Field(default=None, description="Name of the image without tag, such as docker.io/apache/airflow.")
+    tag: ImageTag | None = Field(default=None, description="Tag of the image.")
     digest: Annotated[str, Field(max_length=71), matches("^sha256:[0-9a-f]{64}$", "must be sha256: and 64 hexadecimal digits")] | None = (
         Field(default=None, description="Digest of the image, sha256:...; when set, the tag is not used.")
     )

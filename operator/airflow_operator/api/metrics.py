@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
 from airflow_operator.api.certificates import FileReference
-from airflow_operator.api.common import Image, Resources
+from airflow_operator.api.common import Image, ImageRepository, ImageTag, Resources
 from airflow_operator.api.pods import OwnPods
 
 
 class ExporterImage(Image):
     """Image of the StatsD exporter."""
 
-    repository: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+    repository: ImageRepository | None = Field(
         default=None,
         description="Name of the image without tag; Prometheus' statsd_exporter. "
         "Absent means docker.io/prom/statsd-exporter, or what the operator is set to.",
     )
-    tag: Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = Field(
-        default=None, description="Tag of the image; absent means v0.31.0, or what the operator is set to."
-    )
+    tag: ImageTag | None = Field(default=None, description="Tag of the image; absent means v0.31.0, or what the operator is set to.")
 
 
 class Metrics(OwnPods):

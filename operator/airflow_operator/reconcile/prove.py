@@ -14,7 +14,7 @@ from airflow_operator.kube.errors import Forbidden, Invalid
 from airflow_operator.reconcile.apply import Refused, prove
 from airflow_operator.reconcile.blame import field_of
 from airflow_operator.reconcile.build import custom, jobs, metrics, task_pods
-from airflow_operator.reconcile.references import COMPONENT_FIELDS
+from airflow_operator.reconcile.references import POD_FIELDS
 from airflow_operator.reconcile.validate import ValidatedCluster
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def is_opaque(settings: PodDefaults) -> bool:
 
 def opaque_parts(spec: AirflowClusterSpec) -> bool:
     """Whether the spec holds parts of pods that only the API server can judge."""
-    layers = [spec.pods, spec.task_pods, spec.jobs, spec.metrics, *(getattr(spec, name) for name in COMPONENT_FIELDS)]
+    layers = [getattr(spec, name) for name in ("pods", *POD_FIELDS)]
     peers = spec.network_policy.api_server_from if spec.network_policy else None
     return bool(spec.git_sync.security_context or peers) or any(is_opaque(layer) for layer in layers if layer)
 
@@ -81,12 +81,9 @@ def _layers(cluster: ValidatedCluster, component: str) -> tuple[custom.Layer, ..
 async def _prove_job(kube: Kube, cluster: ValidatedCluster) -> None:
     """Try the settings of the Jobs' pods."""
     trial = jobs.trial(cluster)
-    try:
-        await kube.apply(trial, dry_run=True)
-    except (Forbidden, Invalid) as error:
-        layers = custom.layers(cluster, "jobs", cluster.spec.jobs)
-        blamed = field_of(error.message, trial["spec"]["template"], "check", layers)
-        raise InvalidSpec("Refused", f"{blamed}: The API server refused the pods of Jobs: {error.message}") from None
+    if words := await _refusal(kube, trial):
+        blamed = field_of(words, trial["spec"]["template"], "check", _layers(cluster, "check"))
+        raise InvalidSpec("Refused", f"{blamed}: The API server refused the pods of Jobs: {words}")
 
 
 async def _prove_task_pod(kube: Kube, cluster: ValidatedCluster, children: Sequence[Live]) -> None:
@@ -95,9 +92,16 @@ async def _prove_task_pod(kube: Kube, cluster: ValidatedCluster, children: Seque
         return
     for chosen in (None, *cluster.spec.task_pods.templates):
         trial = task_pods.trial(cluster, chosen)
-        try:
-            await kube.apply(trial, dry_run=True)
-        except (Forbidden, Invalid) as error:
+        if words := await _refusal(kube, trial):
             layers = custom.layers(cluster, "taskPods", cluster.spec.task_pods)
-            blamed = task_pods.field_of(chosen) if chosen else field_of(error.message, trial["spec"]["template"], "base", layers)
-            raise InvalidSpec("Refused", f"{blamed}: The API server refused the pod of tasks: {error.message}") from None
+            blamed = task_pods.field_of(chosen) if chosen else field_of(words, trial["spec"]["template"], "base", layers)
+            raise InvalidSpec("Refused", f"{blamed}: The API server refused the pod of tasks: {words}")
+
+
+async def _refusal(kube: Kube, trial: Manifest) -> str:
+    """What the API server has against an object; empty where it would take it."""
+    try:
+        await kube.apply(trial, dry_run=True)
+    except (Forbidden, Invalid) as error:
+        return error.message
+    return ""

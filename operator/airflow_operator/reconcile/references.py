@@ -28,7 +28,8 @@ class Reference:
 
 
 COMPONENT_FIELDS = ("api_server", "scheduler", "dag_processor", "triggerer")
-WITH_ACCOUNT = (*COMPONENT_FIELDS, "task_pods", "jobs", "metrics")
+POD_FIELDS = (*COMPONENT_FIELDS, "task_pods", "jobs", "metrics")
+"""Fields with settings of pods, those of all apart."""
 
 
 def of_spec(spec: AirflowClusterSpec) -> tuple[Reference, ...]:
@@ -51,7 +52,7 @@ def with_variables(spec: AirflowClusterSpec) -> Iterator[tuple[str, Any]]:
 
 def of_accounts(spec: AirflowClusterSpec) -> Iterator[Reference]:
     """ServiceAccounts of the user: without its account no pod is made in the place of the one that goes."""
-    for field, owner in (("spec", spec), *((f"spec.{_camel(name)}", getattr(spec, name)) for name in WITH_ACCOUNT)):
+    for field, owner in (("spec", spec), *((f"spec.{_camel(name)}", getattr(spec, name)) for name in POD_FIELDS)):
         account = getattr(owner, "service_account", None)
         if account and account.name:
             yield Reference(f"{field}.serviceAccount", "ServiceAccount", account.name)
@@ -61,7 +62,7 @@ def of_accounts(spec: AirflowClusterSpec) -> Iterator[Reference]:
 
 
 def _pod_templates(spec: AirflowClusterSpec) -> Iterator[tuple[str, PodTemplate]]:
-    for attribute in ("pods", *WITH_ACCOUNT):
+    for attribute in ("pods", *POD_FIELDS):
         if template := getattr(getattr(spec, attribute), "pod_template", None):
             yield f"spec.{_camel(attribute)}.podTemplate", template
     for entry in spec.task_pods.templates:
@@ -167,7 +168,7 @@ def of_env_from(sources: Iterable[Any], field: str) -> Iterator[Reference]:
 
 def of_parts(spec: AirflowClusterSpec) -> Iterator[Reference]:
     """References inside parts of pods that the schema does not look into. The kubelet waits for these, the operator does not."""
-    for attribute in ("pods", *COMPONENT_FIELDS, "task_pods", "jobs", "metrics"):
+    for attribute in ("pods", *POD_FIELDS):
         settings = getattr(spec, attribute)
         for part in ("init_containers", "extra_containers", "volumes", "pod_template"):
             value = getattr(settings, part, None)

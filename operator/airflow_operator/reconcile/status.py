@@ -53,20 +53,18 @@ def conditions(cluster: ValidatedCluster, step: Step, applied: Applied, seen: Se
 def _running(cluster: ValidatedCluster, step: Step, applied: Applied, seen: SeenCluster) -> list[Condition]:
     workloads = workloads_of(cluster, applied.live, seen)
     made = []
-    for facts in cluster.release.components:
-        name, title = AVAILABLE[facts.name]
-        live = workloads.get(facts.name)
+    looked_at = [(facts.name, facts.field_name, facts.reads_dags) for facts in cluster.release.components]
+    if cluster.metrics:
+        looked_at.append((names.STATSD, "metrics", False))
+    for component, field, reads_dags in looked_at:
+        name, title = AVAILABLE[component]
+        live = workloads.get(component)
         held = live is not None and key_of(live) in step.keep
-        pods = pods_of(seen.pods, facts.name)
-        if facts.reads_dags and live is not None and not held:
+        pods = pods_of(seen.pods, component)
+        if reads_dags and live is not None and not held:
             live = _without_git_sync(live, pods)
         found = availability(name, title, live, pods, held=held)
-        made.append(_blaming(found, title, cluster, facts.field_name) if found.waiting and live is not None and not held else found)
-    if cluster.metrics:
-        name, title = AVAILABLE[names.STATSD]
-        live = workloads.get(names.STATSD)
-        found = availability(name, title, live, pods_of(seen.pods, names.STATSD))
-        made.append(_blaming(found, title, cluster, "metrics") if found.waiting and live is not None else found)
+        made.append(_blaming(found, title, cluster, field) if found.waiting and live is not None and not held else found)
     commits = dags.known_commits(cluster.spec, seen.commits, dig(seen.resource, "status", default={}))
     # Without a pod that parses DAGs nobody syncs, and without an API server there is nobody to ask.
     parser = cluster.release.parser.name

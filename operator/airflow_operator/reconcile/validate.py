@@ -186,7 +186,7 @@ def _refuse_settings_of_metrics(cluster: ValidatedCluster) -> None:
             raise InvalidSpec("OwnedSetting", f"spec.config.{section}.{option} {OWNED_WITH_METRICS.why}.")
     for field, owner in references.with_variables(cluster.spec):
         for variable in owner.env:
-            if refusal := _refused(cluster, variable.name):
+            if refusal := OWNED_WITH_METRICS.refusal(variable.name):
                 raise InvalidSpec("OwnedSetting", f"{field}.env: {refusal}.")
 
 

@@ -49,12 +49,17 @@ def container_security(uid: int | None = None, gid: int | None = None) -> dict[s
 
 def airflow_security() -> dict[str, Any]:
     """Security context of pods of the Airflow image: its user, and group 0, which owns AIRFLOW_HOME and mounted keys."""
+    return security(AIRFLOW_UID, 0, large_volumes=True)
+
+
+def security(user: int, group: int, *, large_volumes: bool) -> dict[str, Any]:
+    """Security context of a pod with this user; the owners of large volumes are looked at only where the topmost is another."""
     return {
-        "runAsUser": AIRFLOW_UID,
-        "runAsGroup": 0,
+        "runAsUser": user,
+        "runAsGroup": group,
         "runAsNonRoot": True,
-        "fsGroup": 0,
-        "fsGroupChangePolicy": "OnRootMismatch",
+        "fsGroup": group,
+        **({"fsGroupChangePolicy": "OnRootMismatch"} if large_volumes else {}),
         "seccompProfile": {"type": "RuntimeDefault"},
     }
 

@@ -131,14 +131,7 @@ def _pod(name: str, spec: AirflowBaseSpec, settings: Postgres, image: str) -> di
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsUser": UID,
-            "runAsGroup": UID,
-            "runAsNonRoot": True,
-            "fsGroup": UID,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pods.security(UID, UID, large_volumes=True),
         # Time for a checkpoint: a server that is killed replays its log at the next start.
         "terminationGracePeriodSeconds": 120,
         "containers": [_container(name, settings, spec, image)],
