@@ -18,7 +18,9 @@ DATABASE = f"{GROUP}/database"
 IMAGE = f"{GROUP}/image"
 REQUEST = f"{GROUP}/request"
 OWNER = f"{GROUP}/owner"
-"""Annotations of a Job: which database it spoke of, with which image, what exactly it was asked, and for which namespace (its UID)."""
+SUPERSEDES = f"{GROUP}/supersedes"
+"""Annotations of a Job: which database it spoke of, with which image, what exactly it was asked, for which namespace (its UID), and
+which Jobs' answers are void once it has ended (UIDs, with commas)."""
 
 RETRY_AFTER = timedelta(seconds=20)
 """How long a failed Job is shown before it is tried again."""

@@ -140,7 +140,7 @@ def _before_components(
             keep, discard = [*keep, *discard], _to_stop(workloads, seen) + _keys_of_running(users)
             stop = Condition("MigrationsApplied", "False", "Stopping", "Airflow is being stopped for the migration.", waiting=True)
             return _step(cluster, keys, seen, [], (*findings[:-1], stop), stage="Migrating", keep=keep, discard=discard, database=database)
-        made = [jobs.migrate(cluster, provisioned.identity, state.asked_by, state.expect)]
+        made = [jobs.migrate(cluster, provisioned.identity, state.asked_by, state.expect, state.supersedes)]
     looking = state.state == "Check" or state.reason == "Checking"
     stage = "" if state.state == "Hold" else "Checking" if looking else "Migrating"
     return _step(cluster, keys, seen, made, findings, stage=stage, keep=keep, discard=discard, database=database, look_again=state.retry_in)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from airflow_operator.domain.manifest import ObjectKey
-from airflow_operator.reconcile.evidence import DATABASE, IMAGE, Evidence
+from airflow_operator.reconcile.evidence import DATABASE, IMAGE, SUPERSEDES, Evidence
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Schema:
     """UID of the Job whose answer asks for this migration; it names the migrate Job."""
     expect: str = ""
     """The state that the migrate Job must still find, as JSON."""
+    supersedes: tuple[str, ...] = ()
+    """UIDs of the migrate Jobs whose answers are void once this one has ended."""
     retry_in: float | None = None
 
 
@@ -44,32 +46,38 @@ def decide(jobs: Sequence[Evidence], provisioned: Provisioned, image: str, now: 
     """The next step towards a schema that `image` can work with.
 
     A check's answer is used for one decision only: it goes before the migration that it asked for is made, and the migration
-    verifies once more that the database is what the check saw. Until then every migration is kept: it shows that the database
-    is no longer as empty as the provision Job found it.
+    verifies once more that the database is what the check saw. A migration is kept until the next one has ended: without one the
+    database would be taken for as empty as the provision Job found it.
     """
-    migrations = [job for job in jobs if job.component == "migrate"]
+    migrations = _standing([job for job in jobs if job.component == "migrate"])
     schema = _decide(jobs, migrations, provisioned, image, now)
     return replace(schema, keep=tuple(dict.fromkeys((*schema.keep, *(k for k in _keys(migrations) if k not in schema.discard)))))
+
+
+def _standing(migrations: Sequence[Evidence]) -> list[Evidence]:
+    """Without those that a later one made void."""
+    void = {uid for job in migrations if job.state != "Running" for uid in job.annotations.get(SUPERSEDES, "").split(",")}
+    return [job for job in migrations if job.uid not in void]
 
 
 def _decide(jobs: Sequence[Evidence], migrations: Sequence[Evidence], provisioned: Provisioned, image: str, now: datetime) -> Schema:
     running = [job for job in migrations if job.state == "Running"]
     if running:
         return _while_running(running, image, now)
-    ours = [job for job in jobs if _speaks_of(job, provisioned.identity, image)]
-    checks = [job for job in ours if job.component == "check"]
+    every_check = [job for job in jobs if job.component == "check"]
+    checks = [job for job in every_check if _speaks_of(job, provisioned.identity, image)]
+    finished = [job for job in migrations if _speaks_of(job, provisioned.identity, image)]
     # Whatever was ever said of this database is void once it is migrated.
-    spent = [*(job for job in jobs if job.component == "check"), *migrations]
-    finished = [job for job in ours if job.component == "migrate"]
+    uids = tuple(job.uid for job in migrations)
+    migrate = Schema("Migrate", "Migrating", "The database is being migrated.", discard=_keys(every_check), supersedes=uids)
     if any(job.verdict == "Migrated" for job in finished):
         return Schema("Current", "UpToDate", "The database has the schema of this image.")
     if checks:
-        return _after_check(checks[0], spent, now)
+        return _after_check(checks[0], migrate, now)
     if finished:
         return _after_failure(finished[0], now)
     if provisioned.empty and not migrations:
-        message = "The database is being migrated."
-        return Schema("Migrate", "Migrating", message, discard=_keys(spent), asked_by=provisioned.job.uid, expect='"Empty"')
+        return replace(migrate, asked_by=provisioned.job.uid, expect='"Empty"')
     return _compare()
 
 
@@ -102,7 +110,7 @@ def _after_failure(job: Evidence, now: datetime) -> Schema:
     return Schema("Check", "MigrationFailed", f"The migration failed and is tried again: {job.last_words}")
 
 
-def _after_check(check: Evidence, spent: Sequence[Evidence], now: datetime) -> Schema:
+def _after_check(check: Evidence, migrate: Schema, now: datetime) -> Schema:
     if check.state == "Running":
         return _while_checking(check, now)
     if check.state == "Lost":
@@ -111,7 +119,7 @@ def _after_check(check: Evidence, spent: Sequence[Evidence], now: datetime) -> S
         return Schema("Current", "UpToDate", "The database has the schema of this image.", keep=(check.key,))
     if check.verdict in ("Behind", "Empty"):
         expect = json.dumps("Empty" if check.verdict == "Empty" else check.result.get("database"), sort_keys=True)
-        return Schema("Migrate", "Migrating", "The database is being migrated.", discard=_keys(spent), asked_by=check.uid, expect=expect)
+        return replace(migrate, asked_by=check.uid, expect=expect)
     if check.verdict in ("Unknown", "WrongVersion") and not check.recheck_in(now):
         # An older image may have been put back, or another pushed under the same tag.
         return _compare(check)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_operator.domain.manifest import ObjectKey
 from airflow_operator.reconcile import schema
-from airflow_operator.reconcile.evidence import DATABASE, IMAGE, REQUEST, Evidence
+from airflow_operator.reconcile.evidence import DATABASE, IMAGE, REQUEST, SUPERSEDES, Evidence
 from airflow_operator.reconcile.schema import Provisioned
 from tests.unit.factory import NOW
 
@@ -114,17 +114,29 @@ def test_a_migration_expects_what_the_check_saw():
     assert json.loads(decide(job("check", verdict="Empty")).expect) == "Empty"
 
 
-def test_every_proof_is_discarded_before_a_migration_is_made():
-    jobs = [
-        job("check", verdict="Behind", database={"airflow": ["a"]}),
-        job("check", B, "Current"),
-        job("migrate", C, "Migrated"),
-        job("migrate", B, "Migrated", identity="7/9"),
-    ]
-    assert set(decide(*jobs).discard) == {item.key for item in jobs}
+def test_every_check_goes_before_a_migration_is_made():
+    checks = [job("check", verdict="Behind", database={"airflow": ["a"]}), job("check", B, "Current")]
+    migrations = [job("migrate", C, "Migrated"), job("migrate", B, "Migrated", identity="7/9")]
+    found = decide(*checks, *migrations)
+    assert set(found.discard) == {item.key for item in checks}
+    # Without a migration an operator that was killed here would take the database for empty.
+    assert set(found.keep) == {item.key for item in migrations}
+    assert found.supersedes == ("migrate-airflow:c", "migrate-airflow:b")
     # An empty database too: what was said of another image is void afterwards.
     found = decide(job("check", B, "Current"), empty=True)
     assert (found.state, [key.name for key in found.discard]) == ("Migrate", ["check-airflow:b"])
+
+
+def test_a_migration_is_void_once_the_one_that_supersedes_it_has_ended():
+    old, new = job("migrate", B, "Migrated"), job("migrate", A, state="Running")
+    new = replace(new, annotations={**new.annotations, SUPERSEDES: f"another,{old.uid}"})
+    assert set(decide(old, new).keep) == {old.key, new.key}
+    # One that never started has voided nothing.
+    blocked = replace(new, obstacle=PULL, created=LONG_AGO)
+    assert (decide(old, blocked).keep, decide(old, blocked).discard) == ((old.key,), (new.key,))
+    migrated = replace(new, state="Done", ended=NOW, result={"result": "Migrated"})
+    assert decide(old, migrated).keep == (new.key,)
+    assert decide(old, migrated, image=B).state == "Check"
 
 
 def test_a_migration_of_another_image_is_waited_for():
@@ -152,7 +164,7 @@ def test_after_a_failure_the_database_is_looked_at_before_it_is_taken_for_empty(
     assert decide(failed, empty=True).state == "Check"
     behind = job("check", verdict="Behind", database={"airflow": ["a"]})
     found = decide(failed, behind, empty=True)
-    assert (found.state, set(found.discard)) == ("Migrate", {failed.key, behind.key})
+    assert (found.state, found.discard, found.supersedes) == ("Migrate", (behind.key,), (failed.uid,))
 
 
 def test_an_unknown_revision_is_named():
@@ -170,23 +182,29 @@ class World:
     count: int = 0
     was_empty: bool = True
 
-    def step(self, image):
-        """One reconciliation: discard, prune, make."""
+    def step(self, image, killed=""):
+        """One reconciliation: discard, make, prune. `killed` is the part after which the operator dies."""
         found = schema.decide(self.jobs, provisioned(empty=self.was_empty), image, NOW)
-        discarding = {item.key for item in self.jobs} & set(found.discard)
-        self.jobs = [item for item in self.jobs if item.key in found.keep and item.key not in discarding]
-        if found.state == "Check" and not discarding:
+        seen = list(self.jobs)
+        self.jobs = [item for item in self.jobs if item.key not in found.discard]
+        discarded = len(self.jobs) < len(seen)
+        if killed == "discard":
+            return found
+        if found.state == "Check" and not discarded:
             self._make("check", image)
         if found.state == "Migrate":
-            assert not self.jobs, "a migration is made while an older proof is there"
-            self._make("migrate", image, json.loads(found.expect))
+            assert not [item for item in self.jobs if item.component == "check"], "a migration is made while its check is there"
+            self._make("migrate", image, expect=json.loads(found.expect), supersedes=",".join(found.supersedes))
+        if killed == "make":
+            return found
+        self.jobs = [item for item in self.jobs if item not in seen or item.key in found.keep]
         return found
 
-    def _make(self, component, image, expect=None):
+    def _make(self, component, image, *, expect=None, supersedes=""):
         self.count += 1
         self.asked.append(f"{component} {image[-1]}")
         made = job(component, image, state="Running", uid=f"{component}-{self.count}")
-        self.jobs.append(replace(made, result={"expect": expect}))
+        self.jobs.append(replace(made, annotations={**made.annotations, SUPERSEDES: supersedes}, result={"expect": expect}))
 
     def work(self):
         """Every Job ends."""
@@ -236,16 +254,29 @@ def test_a_database_that_was_taken_back_by_hand_is_found_by_a_new_image():
     assert world.revision == 3
 
 
+@pytest.mark.parametrize("killed", ["discard", "make"])
+def test_an_operator_killed_in_the_middle_of_a_migration_asks_for_no_other(killed):
+    world = World({A: 1, B: 2})
+    world.settle(A)
+    world.step(B)
+    world.work()
+    world.step(B, killed)
+    assert world.settle(B).state == "Current"
+    again = ["check b"] if killed == "discard" else []
+    assert world.asked == ["migrate a", "check b", *again, "migrate b"]
+    assert [item.component for item in world.jobs] == ["migrate"]
+
+
 IMAGES = st.lists(st.sampled_from([A, B, C]), min_size=1, max_size=6)
 
 
-@given(IMAGES, st.permutations([1, 2, 3]), st.lists(st.booleans(), max_size=30), st.booleans())
-def test_no_history_ends_with_a_wrong_belief(images, heads, interruptions, forgetful):
+@given(IMAGES, st.permutations([1, 2, 3]), st.lists(st.booleans(), max_size=30), st.sampled_from(["", "discard", "make"]), st.booleans())
+def test_no_history_ends_with_a_wrong_belief(images, heads, interruptions, killed, forgetful):
     world = World(dict(zip((A, B, C), heads, strict=True)))
     for image in images:
         for interrupted in interruptions[:3]:
             # The spec changes again before the Jobs of the last one have ended.
-            world.step(image)
+            world.step(image, killed)
             if not interrupted:
                 world.work()
             assert sum(item.component == "migrate" and item.state == "Running" for item in world.jobs) <= 1

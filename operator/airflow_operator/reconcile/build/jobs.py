@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_operator.domain import labels, names
@@ -31,10 +31,11 @@ def check(cluster: ValidatedCluster, identity: str) -> Manifest:
     return _job(cluster, "check", [cluster.image, identity], {evidence.DATABASE: identity, evidence.IMAGE: cluster.image}, {})
 
 
-def migrate(cluster: ValidatedCluster, identity: str, asked_by: str, expect: str) -> Manifest:
+def migrate(cluster: ValidatedCluster, identity: str, asked_by: str, expect: str, supersedes: Sequence[str] = ()) -> Manifest:
     """Migrates the schema, after making sure that it still is what the evidence said."""
     notes = {evidence.DATABASE: identity, evidence.IMAGE: cluster.image, evidence.REQUEST: asked_by}
-    return _job(cluster, "migrate", asked_by, notes, {"EXPECT": expect})
+    void = {evidence.SUPERSEDES: ",".join(supersedes)} if supersedes else {}
+    return _job(cluster, "migrate", asked_by, {**notes, **void}, {"EXPECT": expect})
 
 
 def users(cluster: ValidatedCluster, identity: str, secret: str, version: str) -> Manifest:
