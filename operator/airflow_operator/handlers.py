@@ -1,6 +1,6 @@
 """Every kopf decorator of the operator, and the settings that keep kopf small. Nothing else.
 
-kopf's part: watching, one task an object, the finalizer. It writes one finalizer to a resource and nothing more.
+kopf's part: watching our resources, one task for each, the finalizer. It writes one finalizer to a resource and nothing more.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any
 
 import kopf
 
-from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, ALL_CHILD_KINDS, GROUP, POD
+from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, GROUP
 from airflow_operator.domain.labels import FINALIZER
 from airflow_operator.domain.manifest import Kind
 from airflow_operator.runtime.grants import Grants
 from airflow_operator.runtime.operator import Operator
-from airflow_operator.runtime.wakeups import Resource, labels_of_children
+from airflow_operator.runtime.wakeups import Resource
 
 RESOURCES = (AIRFLOW_BASE, AIRFLOW_CLUSTER)
 Login = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -24,12 +24,9 @@ Login = Callable[[], Awaitable[Mapping[str, Any]]]
 
 
 def register(registry: kopf.OperatorRegistry, operator: Operator, login: Login, grants: Grants | None = None) -> None:
-    """Put every handler into `registry`. With `grants` children are watched there, namespace by namespace, and not by kopf."""
+    """Put every handler into `registry`."""
     for kind in RESOURCES:
         _serve(registry, operator, kind)
-    if grants is None:
-        for kind in (*ALL_CHILD_KINDS, POD):
-            _watch(registry, operator, kind)
     _close(registry, operator, grants)
 
     @kopf.on.login(registry=registry, errors=kopf.ErrorsMode.TEMPORARY, backoff=5.0)
@@ -51,12 +48,6 @@ def _serve(registry: kopf.OperatorRegistry, operator: Operator, kind: Kind) -> N
     @kopf.on.event(*_selector(kind), id="changes", registry=registry)
     async def changed(type: str | None, body: kopf.Body, namespace: str | None, name: str, **_: Any) -> None:
         await operator.noticed(Resource(kind, namespace or "", name), type, body)
-
-
-def _watch(registry: kopf.OperatorRegistry, operator: Operator, kind: Kind) -> None:
-    @kopf.on.event(*_selector(kind), id=f"child-{kind.plural}", registry=registry)
-    async def child_changed(namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
-        operator.noticed_child(namespace or "", labels)
 
 
 def _close(registry: kopf.OperatorRegistry, operator: Operator, grants: Grants | None) -> None:
@@ -96,8 +87,6 @@ def kopf_settings() -> kopf.OperatorSettings:
     # A daemon that is told to stop is waited for in memory; otherwise kopf would poll by patching the object.
     settings.background.instant_exit_timeout = 5.0
     settings.process.ultimate_exiting_timeout = 25.0
-    for kind in (*ALL_CHILD_KINDS, POD):
-        settings.watching.label_selectors[_selector(kind)] = labels_of_children(kind)
     return settings
 
 

@@ -23,6 +23,7 @@ from airflow_operator.kube.errors import Forbidden, NotFound, Unavailable
 from airflow_operator.kube.protocol import Kube
 from airflow_operator.kube.wrapped import Guarded
 from airflow_operator.runtime import health, liveness, webhook
+from airflow_operator.runtime.children import Children
 from airflow_operator.runtime.context import Context, utc_now
 from airflow_operator.runtime.events import COMPONENT, Events
 from airflow_operator.runtime.gitsync import GitSyncNews
@@ -79,13 +80,14 @@ class Process:
                     return
                 await stack.enter_async_context(_leading(leader))
             pace = Pace(self.settings.writes_per_second) if self.settings.writes_per_second else None
-            kube = Guarded(kube, turns(pace, leader))
+            children = Children(wakeups)
+            kube = Guarded(kube, turns(pace, leader), children.writing)
             if await crds_installed(kube, self.settings.namespaces, end):
-                operator, grants = await self._assemble(kube, stack, wakeups, news, pace)
+                operator, grants = await self._assemble(kube, stack, children, wakeups, news, pace)
                 await self._watch(operator, grants, stop, watching)
 
     async def _assemble(
-        self, kube: Kube, stack: AsyncExitStack, wakeups: Wakeups, news: GitSyncNews, pace: Pace | None
+        self, kube: Kube, stack: AsyncExitStack, children: Children, wakeups: Wakeups, news: GitSyncNews, pace: Pace | None
     ) -> tuple[Operator, Grants | None]:
         settings = await with_own_image(self.settings, kube, os.environ)
         health = HealthTurns(self.health or await _health_probe(settings, stack), wakeups.wake)
@@ -102,9 +104,10 @@ class Process:
         reflector = Reflector(kube, ctx.references, wakeups, settings.namespaces)
         duties = self.duties or real_duties()
         if settings.opt_in:
-            grants = Grants(kube, await kube.whoami(), reflector, wakeups)
+            grants = Grants(kube, await kube.whoami(), reflector, children)
             return Operator(ctx, wakeups, grants.guarded(duties), frameworks), grants
-        for watch in reflector.watches():
+        of_children = [watch for namespace in settings.namespaces or ("",) for watch in children.watches(kube, namespace)]
+        for watch in (*reflector.watches(), *of_children):
             await stack.enter_async_context(_background(watch))
         return Operator(ctx, wakeups, duties, frameworks), None
 

@@ -56,7 +56,7 @@ class Settings:
     ] = ""
     health_probe: Annotated[bool, "Whether Airflow's health endpoint is read; without it Ready rests on the pods alone."] = True
     resync: Annotated[float, "Every resource is looked at again after so many seconds, give or take a tenth."] = 600.0
-    debounce: Annotated[float, "For how many seconds news about one resource is gathered before it is looked at."] = 0.1
+    debounce: Annotated[float, "At least so many seconds lie between two looks at one resource; news in between are gathered."] = 0.1
     concurrency: Annotated[int, "How many resources are reconciled at the same time."] = 20
     requests_at_once: Annotated[int, "How many requests to the API server are under way at the same time; watches do not count."] = 32
     writes_per_second: Annotated[int, "How many writes go to the API server in any second at most; 0: as many as there are."] = 50

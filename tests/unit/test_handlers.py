@@ -9,29 +9,13 @@ import kopf
 import pytest
 
 from airflow_operator import handlers
-from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, ALL_CHILD_KINDS, POD
 from airflow_operator.domain.labels import FINALIZER
-from airflow_operator.domain.manifest import Kind
-from airflow_operator.runtime.grants import Grants
 from airflow_operator.runtime.operator import Operator
 
 
 @pytest.fixture
 def settings() -> kopf.OperatorSettings:
     return handlers.kopf_settings()
-
-
-def key(kind: Kind) -> tuple[str, str, str]:
-    group, _, version = kind.api_version.rpartition("/")
-    return group, version, kind.plural
-
-
-def test_children_are_selected_by_the_server(settings: kopf.OperatorSettings) -> None:
-    selectors = settings.watching.label_selectors
-    for kind in ALL_CHILD_KINDS:
-        assert selectors[key(kind)] == "app.kubernetes.io/managed-by=airflow-operator"
-    assert selectors[key(POD)] == "app.kubernetes.io/managed-by=airflow-operator,app.kubernetes.io/component!=task"
-    assert key(AIRFLOW_CLUSTER) not in selectors
 
 
 def test_kopf_writes_its_finalizer_and_nothing_else(settings: kopf.OperatorSettings) -> None:
@@ -64,17 +48,6 @@ def test_no_handler_that_would_copy_the_spec_into_an_annotation() -> None:
     registry = Registry()
     handlers.register(registry, cast("Operator", None), login)
     found = {name: len(list(part.get_all_handlers())) for name, part in registry.kinds.items()}
-    assert found == {"changing": 0, "indexing": 0, "spawning": 2, "watching": 2 + len(ALL_CHILD_KINDS) + 1}
+    assert found == {"changing": 0, "indexing": 0, "spawning": 2, "watching": 2}
     for handler in registry.kinds["spawning"].get_all_handlers():
         assert handler.cancellation_timeout is None
-
-
-def test_where_namespaces_opt_in_kopf_watches_our_own_resources_only() -> None:
-    registry = kopf.OperatorRegistry()
-
-    async def login() -> dict[str, Any]:
-        raise AssertionError("not asked here")
-
-    handlers.register(registry, cast("Operator", None), login, cast("Grants", object()))
-    watched = {str(handler.selector) for handler in registry._watching.get_all_handlers()}
-    assert len(watched) == len(handlers.RESOURCES)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Any
 
-from airflow_operator.domain.manifest import Kind, Live, Manifest
+from airflow_operator.domain.manifest import Kind, Live, Manifest, ObjectKey, key_of
 from airflow_operator.kube.protocol import FIELD_MANAGER, STATUS_MANAGER, Kube, Propagation, WatchEvent
 
 
@@ -38,18 +38,30 @@ class Wrapped:
         return self._kube.watch_metadata(kind, namespace, labels=labels)
 
 
+Listen = Callable[[ObjectKey], AbstractContextManager[Callable[[Live], None]]]
+"""What a write happens in: it yields what the object as it is afterwards is told to."""
+
+
 class Guarded(Wrapped):
     """Every write, dry runs too, happens in a turn, which is waited for and may be refused."""
 
-    def __init__(self, kube: Kube, turn: Callable[[], AbstractAsyncContextManager[None]]) -> None:
-        """`turn` is called for each write anew."""
+    def __init__(
+        self,
+        kube: Kube,
+        turn: Callable[[], AbstractAsyncContextManager[None]],
+        listen: Listen = lambda key: nullcontext(lambda live: None),
+    ) -> None:
+        """`turn` is called for each write anew, `listen` for each that changes an object beside its status."""
         super().__init__(kube)
         self._turn = turn
+        self._listen = listen
 
     async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
         """See `Kube.apply`."""
-        async with self._turn():
-            return await self._kube.apply(manifest, manager=manager, dry_run=dry_run)
+        if dry_run:
+            async with self._turn():
+                return await self._kube.apply(manifest, manager=manager, dry_run=True)
+        return await self._write(key_of(manifest), lambda: self._kube.apply(manifest, manager=manager))
 
     async def apply_status(self, manifest: Manifest, *, manager: str = STATUS_MANAGER) -> Live:
         """See `Kube.apply_status`."""
@@ -58,15 +70,24 @@ class Guarded(Wrapped):
 
     async def create(self, manifest: Manifest) -> Live:
         """See `Kube.create`."""
-        async with self._turn():
-            return await self._kube.create(manifest)
+        return await self._write(key_of(manifest), lambda: self._kube.create(manifest))
 
     async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[dict[str, Any]], *, dry_run: bool = False) -> Live:
         """See `Kube.patch`."""
-        async with self._turn():
-            return await self._kube.patch(kind, namespace, name, operations, dry_run=dry_run)
+        if dry_run:
+            async with self._turn():
+                return await self._kube.patch(kind, namespace, name, operations, dry_run=True)
+        key = ObjectKey(kind.api_version, kind.kind, namespace, name)
+        return await self._write(key, lambda: self._kube.patch(kind, namespace, name, operations))
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str = "", propagation: Propagation = "Background") -> None:
         """See `Kube.delete`."""
         async with self._turn():
             await self._kube.delete(kind, namespace, name, uid=uid, propagation=propagation)
+
+    async def _write(self, key: ObjectKey, write: Callable[[], Awaitable[Live]]) -> Live:
+        async with self._turn():
+            with self._listen(key) as wrote:
+                live = await write()
+                wrote(live)
+                return live

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from airflow_operator.domain import labels
@@ -19,13 +18,12 @@ async def clusters_of(ctx: Context, namespace: str, name: str) -> list[str]:
 
     One in another namespace counts once its keys have a copy beside the base: whoever merely names a base cannot hold it.
     """
-    places = ctx.settings.namespaces or ("",)
-    *found, kept = await asyncio.gather(
-        *(ctx.kube.list(AIRFLOW_CLUSTER, place) for place in places),
-        ctx.kube.list(SECRET, namespace, labels=f"{labels.BASE}={name},{labels.CLUSTER},{labels.CLUSTER_NAMESPACE}"),
-    )
+    kept = await ctx.kube.list(SECRET, namespace, labels=f"{labels.BASE}={name},{labels.CLUSTER},{labels.CLUSTER_NAMESPACE}")
     served = {(dig(copy, "metadata", "labels", labels.CLUSTER_NAMESPACE), dig(copy, "metadata", "labels", labels.CLUSTER)) for copy in kept}
-    users = [item["metadata"] for clusters in found for item in clusters if _stands_on(item, namespace, name, served)]
+    # Everybody's clusters are a long list, which a base that serves its own namespace alone does not ask for.
+    places = (ctx.settings.namespaces or ("",)) if any(place != namespace for place, _ in served) else (namespace,)
+    found = [item for place in places for item in await ctx.kube.list(AIRFLOW_CLUSTER, place)]
+    users = [item["metadata"] for item in found if _stands_on(item, namespace, name, served)]
     return sorted(meta["name"] if meta["namespace"] == namespace else f"{meta['namespace']}/{meta['name']}" for meta in users)
 
 

@@ -26,6 +26,7 @@ from airflow_operator.domain.manifest import Kind, Live, dig
 from airflow_operator.kube.errors import NotFound
 from airflow_operator.reconcile import redaction, references, refused_pods
 from airflow_operator.reconcile.address import base_path
+from airflow_operator.reconcile.base_access import base_of
 from airflow_operator.reconcile.observe_base import lists, look_at_base, look_beside_base
 from airflow_operator.reconcile.types import Health, SeenCluster
 
@@ -44,14 +45,17 @@ async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None
     wanted = {(reference.kind, reference.name) for reference in references.of_spec(spec)} if spec else set()
     # Registered before they are read: a change in between is then not missed.
     ctx.references.set(namespace, name, wanted)
-    own_namespace, base, (children, absent), found = await asyncio.gather(
+    with_base = base_of(resource)[0] == namespace
+    own_namespace, base, (listed, absent), found = await asyncio.gather(
         kube.get(NAMESPACE, "", namespace),
         look_at_base(kube, resource),
-        _children(kube, namespace, f"{labels.CLUSTER}={name},!{labels.CLUSTER_NAMESPACE}"),
+        _children(kube, namespace, f"{labels.CLUSTER}={name}" + ("" if with_base else f",!{labels.CLUSTER_NAMESPACE}")),
         _read_references(kube, namespace, wanted),
     )
     own = dig(own_namespace, "metadata", default={})
-    base = await look_beside_base(kube, resource, base, own.get("labels", {}))
+    children = [item for item in listed if not _served(item)]
+    beside = [item for item in listed if _served(item) == namespace] if with_base else None
+    base = await look_beside_base(kube, resource, base, own.get("labels", {}), beside)
     secret = redaction.values_of([*children, *base.provisioning, *found.values()])
     children = redaction.redacted(await refused_pods.told(kube, namespace, children), secret)
     pods = [item for item in children if item["kind"] == "Pod"]
@@ -72,8 +76,13 @@ async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None
         namespace_labels=own.get("labels", {}),
         base_refused=base.refused,
         base_ca=base.ca,
-        base_namespace_going=base.namespace_going,
+        base_namespace_going=base.namespace_going or (with_base and "deletionTimestamp" in own),
     )
+
+
+def _served(item: Live) -> str:
+    """The namespace of the cluster that an object beside a base is kept for; empty for a cluster's own children."""
+    return str(dig(item, "metadata", "labels", labels.CLUSTER_NAMESPACE, default=""))
 
 
 def _spec_of(resource: Live) -> AirflowClusterSpec | None:

@@ -33,39 +33,42 @@ class SeenBase:
 async def look_at_base(kube: Kube, resource: Live) -> SeenBase:
     """The base of an AirflowCluster as it is now, and nothing else of its namespace: it may be somebody else's."""
     namespace, name = base_of(resource)
+    if namespace == resource["metadata"]["namespace"]:
+        return SeenBase(live=await kube.get(AIRFLOW_BASE, namespace, name))
     try:
         there, live = await asyncio.gather(kube.get(NAMESPACE, "", namespace), kube.get(AIRFLOW_BASE, namespace, name))
     except Forbidden as error:
-        return _refused(error, resource)
+        return SeenBase(refused=error.message)
     return SeenBase(live=live, namespace_going="deletionTimestamp" in dig(there, "metadata", default={}))
 
 
-async def look_beside_base(kube: Kube, resource: Live, base: SeenBase, own_labels: Mapping[str, str]) -> SeenBase:
-    """The same with what the operator keeps there for the cluster, where the base lets it; of one that goes the Jobs at any rate."""
+async def look_beside_base(
+    kube: Kube, resource: Live, base: SeenBase, own_labels: Mapping[str, str], beside: Sequence[Live] | None = None
+) -> SeenBase:
+    """The same with what the operator keeps there for the cluster, where the base lets it; of one that goes the Jobs at any rate.
+
+    `beside` is that, where the base is in the cluster's own namespace and it was listed with the cluster's children.
+    """
     namespace, name = base_of(resource)
     own = resource["metadata"]
-    beside = f"{labels.CLUSTER}={own['name']},{labels.CLUSTER_NAMESPACE}={own['namespace']}"
+    selector = f"{labels.CLUSTER}={own['name']},{labels.CLUSTER_NAMESPACE}={own['namespace']}"
     if base.refused or not admits(base.live, resource, own_labels):
         # What an earlier grant left there is still cleared away.
         going = "deletionTimestamp" in own and not base.refused
-        return replace(base, provisioning=tuple(await kube.list(JOB, namespace, labels=beside))) if going else base
+        return replace(base, provisioning=tuple(await kube.list(JOB, namespace, labels=selector))) if going else base
     try:
         provisioning, claims, ca = await asyncio.gather(
-            lists(kube, (JOB, SECRET, POD), namespace, beside),
+            lists(kube, (JOB, SECRET, POD) if beside is None else (), namespace, selector),
             kube.list(PERSISTENT_VOLUME_CLAIM, namespace, labels=f"{labels.BASE}={name},{labels.COMPONENT}=postgres"),
             read_ca(kube, namespace, base.live),
         )
-        provisioning = await refused_pods.told(kube, namespace, provisioning)
+        provisioning = await refused_pods.told(kube, namespace, provisioning if beside is None else beside)
     except Forbidden as error:
-        return _refused(error, resource)
+        if beside is not None:
+            raise
+        return SeenBase(refused=error.message)
     kept = tuple(claim for claim in claims if claim["metadata"]["name"] == names.postgres_claim(name))
     return replace(base, provisioning=tuple(provisioning), claims=kept, ca=ca)
-
-
-def _refused(error: Forbidden, resource: Live) -> SeenBase:
-    if base_of(resource)[0] == resource["metadata"]["namespace"]:
-        raise error
-    return SeenBase(refused=error.message)
 
 
 async def read_ca(kube: Kube, namespace: str, base: Live | None) -> Live | None:

@@ -69,7 +69,8 @@ def plan(cluster: ValidatedCluster, keys: Keys, admin: Admin | None, seen: SeenC
     if state.state != "Current":
         return _before_components(cluster, keys, seen, database, state, findings)
     user_jobs, user_finding, user_keep, user_discard = _users(cluster, database.provisioned.identity, admin, own, seen)
-    now, held = rollout.in_order(in_turn(cluster, keys, live), live)
+    every = components(cluster, keys)
+    now, held = rollout.in_order(rollout.proving_dags_first(every, live), live)
     return _step(
         cluster,
         keys,
@@ -79,6 +80,7 @@ def plan(cluster: ValidatedCluster, keys: Keys, admin: Admin | None, seen: SeenC
         keep=[*state.keep, *user_keep, *held],
         discard=user_discard,
         database=database,
+        later=[item for item in every if key_of(item) in held],
         look_again=2.0 if held else None,
     )
 
@@ -202,6 +204,7 @@ def _step(
     keep: Sequence[ObjectKey] = (),
     discard: Sequence[ObjectKey] = (),
     database: Database,
+    later: Sequence[Manifest] | None = None,
     look_again: float | None = None,
 ) -> Step:
     wanted = sorted([*prerequisites(cluster, keys, accounts_in_use(seen)), *made], key=lambda item: _RANK[item["apiVersion"], item["kind"]])
@@ -219,7 +222,7 @@ def _step(
         keep=frozenset(kept - set(discard)),
         discard=tuple(dict.fromkeys([*database.discard, *discard])),
         findings=(*findings, *gateway.findings(cluster, seen.children)),
-        later=tuple(item for item in components(cluster, keys) if key_of(item) not in building),
+        later=tuple(components(cluster, keys) if later is None else later),
         stage=stage,
         look_again=LookAgain(min(delays) + 0.5 if delays else None),
     )

@@ -42,6 +42,11 @@ class ValidatedCluster:
     """Optional kinds that this Kubernetes cluster does not know."""
 
     @cached_property
+    def built(self) -> dict[str, Any]:
+        """What `meta.once` keeps."""
+        return {}
+
+    @cached_property
     def image(self) -> str:
         """The Airflow image as the container runtime takes it; a digest wins over a tag."""
         image = self.spec.image

@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, ALL_CHILD_KINDS, POD, SECRET
+from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, SECRET
 from airflow_operator.domain.manifest import Kind, Live, dig
 from airflow_operator.domain.permissions import GRANTED_ROLE
 from airflow_operator.reconcile.report import report, unchanged_but
 from airflow_operator.reconcile.status import summary
 from airflow_operator.reconcile.types import Condition, LookAgain
+from airflow_operator.runtime.children import KINDS, Children, selector
 from airflow_operator.runtime.operator import Duties
 from airflow_operator.runtime.reflector import REFERENCED, Reflector, follow
-from airflow_operator.runtime.wakeups import Wakeups, labels_of_children
 
 if TYPE_CHECKING:
     from airflow_operator.kube.protocol import Kube
@@ -37,12 +37,12 @@ PATIENCE = 10.0
 class Grants:
     """The namespaces that were granted to this operator, and the watches in them."""
 
-    def __init__(self, kube: Kube, me: str, reflector: Reflector, wakeups: Wakeups) -> None:
-        """`me` is the operator's user name; `reflector` wakes the users of Secrets and ConfigMaps that change."""
+    def __init__(self, kube: Kube, me: str, reflector: Reflector, children: Children) -> None:
+        """`me` is the operator's user name; `reflector` wakes the users of Secrets and ConfigMaps that change, `children` the owners."""
         self._kube = kube
         self._me = me
         self._reflector = reflector
-        self._wakeups = wakeups
+        self._children = children
         self._watches: dict[str, list[asyncio.Task[None]]] = {}
 
     def guarded(self, duties: Mapping[Kind, Duties]) -> Mapping[Kind, Duties]:
@@ -101,7 +101,7 @@ class Grants:
         for task in tasks:
             task.cancel()
         log.info("namespace %s is granted", namespace)
-        self._watches[namespace] = [asyncio.create_task(self._follow(kind, namespace)) for kind in (*ALL_CHILD_KINDS, POD)]
+        self._watches[namespace] = [asyncio.create_task(self._follow(kind, namespace)) for kind in KINDS]
 
     async def _leave(self, namespace: str) -> None:
         tasks = self._watches.pop(namespace, [])
@@ -111,13 +111,13 @@ class Grants:
 
     async def _follow(self, kind: Kind, namespace: str) -> None:
         def noticed(event: str, live: Live) -> None:
-            self._wakeups.wake_owner(namespace, dig(live, "metadata", "labels", default={}))
+            self._children.noticed(event, live)
             if kind in REFERENCED:
                 self._reflector.noticed(kind, event, live)
 
         # Users' own Secrets and ConfigMaps bear no label to select them by: one watch sees them and the children.
-        selector = "" if kind in REFERENCED else labels_of_children(kind)
-        await follow(self._kube, kind, namespace, noticed, labels=selector, may=lambda: self._is_granted(namespace))
+        marks = "" if kind in REFERENCED else selector(kind)
+        await follow(self._kube, kind, namespace, noticed, labels=marks, may=lambda: self._is_granted(namespace))
 
     async def _is_granted(self, namespace: str) -> bool:
         return await self._kube.allowed("list", SECRET, namespace)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ class Loop:
         self._slots = slots
         self._may_begin = may_begin
         self._failures = 0
+        self._rested_since = -math.inf
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
@@ -116,6 +118,8 @@ class Loop:
                 rest = backoff(self._failures, _asked_for(error))
                 report(self._title, error, rest)
                 return rest, min(rest, CALM)
+            finally:
+                self._rested_since = asyncio.get_running_loop().time()
         self._failures = 0
         resync = self._timing.resync * random.uniform(0.9, 1.1)
         return (resync if again.after is None else min(again.after, resync)), 0.0
@@ -130,7 +134,8 @@ class Loop:
         except TimeoutError:
             return
         if not self._stopping:
-            await asyncio.sleep(self._timing.debounce)
+            # News after a rest are looked at at once, and what follows them is gathered.
+            await asyncio.sleep(self._rested_since + self._timing.debounce - asyncio.get_running_loop().time())
 
 
 async def delete(title: str, step: Delete, *, flag: asyncio.Event, timing: Timing) -> str | None:

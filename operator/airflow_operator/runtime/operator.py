@@ -55,6 +55,7 @@ class Operator:
         self._slots = asyncio.Semaphore(ctx.settings.concurrency)
         self._served: dict[Resource, _Served] = {}
         self._seen: dict[Resource, Any] = {}
+        self._offers: dict[Resource, Any] = {}
         self._finalizers = Finalizers(ctx.kube)
 
     async def serve(self, resource: Resource, uid: str, live: Callable[[], Live], until: Awaitable[Any]) -> None:
@@ -107,16 +108,13 @@ class Operator:
         if self._seen.get(resource) != marks:
             self._seen[resource] = marks
             self.wakeups.wake(resource)
-        if resource.kind == AIRFLOW_BASE:
+        if resource.kind == AIRFLOW_BASE and self._offers.get(resource) != (offer := (marks, offer_of(live))):
+            self._offers[resource] = offer
             self.wakeups.wake_clusters_of(resource)
 
     def close(self) -> None:
         """End what goes on beside the loops."""
         self._finalizers.close()
-
-    def noticed_child(self, namespace: str, marks: Mapping[str, str]) -> None:
-        """Something happened to an object that bears our labels."""
-        self.wakeups.wake_owner(namespace, marks)
 
     async def _clean_up(self, resource: Resource, live: Live) -> None:
         await self._end(resource)
@@ -142,6 +140,7 @@ class Operator:
         served = self._served.get(resource)
         if served is not None and served.uid == uid:
             await served.loop.stop()
+        self._offers.pop(resource, None)
         seen = self._seen.pop(resource, None)
         if seen is not None and seen[0] != uid:
             self._seen[resource] = seen  # a new object of the same name is known already
@@ -160,6 +159,11 @@ def base_of(cluster: Live) -> Resource | None:
     if not isinstance(name, str):
         return None
     return Resource(AIRFLOW_BASE, dig(cluster, "spec", "baseRef", "namespace", default=cluster["metadata"]["namespace"]), name)
+
+
+def offer_of(base: Live) -> Mapping[str, Any]:
+    """What a base's status tells its clusters: all but how many they are."""
+    return {name: value for name, value in dig(base, "status", default={}).items() if name != "clusters"}
 
 
 def fingerprint(live: Live) -> tuple[Any, ...]:

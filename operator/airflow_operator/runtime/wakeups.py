@@ -8,17 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from airflow_operator.domain import labels
-from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, POD
+from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER
 from airflow_operator.domain.manifest import Kind
-
-TASK = "task"
-"""Component label of task pods: there may be thousands, and none of them changes what the operator does."""
-
-
-def labels_of_children(kind: Kind) -> str:
-    """The label selector by which children of a kind are watched."""
-    ours = f"{labels.MANAGED_BY}={labels.MANAGER}"
-    return f"{ours},{labels.COMPONENT}!={TASK}" if kind == POD else ours
 
 
 class Resource(NamedTuple):

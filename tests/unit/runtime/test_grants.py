@@ -14,6 +14,7 @@ from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, ALL_CHI
 from airflow_operator.domain.manifest import Kind, Live
 from airflow_operator.kube.protocol import Kube, WatchEvent
 from airflow_operator.reconcile.types import LookAgain
+from airflow_operator.runtime.children import Children
 from airflow_operator.runtime.context import Context
 from airflow_operator.runtime.events import Events
 from airflow_operator.runtime.gitsync import GitSyncNews
@@ -86,7 +87,7 @@ class Bench:
             Events(kube, lambda: NOW),
             now=lambda: NOW,
         )
-        self.grants = Grants(kube, ME, Reflector(kube, self.ctx.references, self.wakeups), self.wakeups)
+        self.grants = Grants(kube, ME, Reflector(kube, self.ctx.references, self.wakeups), Children(self.wakeups))
 
         async def reconcile(ctx: Context, namespace: str, name: str) -> LookAgain:
             self.done.append("reconcile")
@@ -161,8 +162,8 @@ async def test_a_change_wakes_the_owner_and_those_who_refer_to_it() -> None:
     flags = {it: bench.wakeups.flag(it) for it in (owner, user)}
 
     async def told(name: str, **marks: str) -> set[Resource]:
-        meta = {"namespace": "team", "name": name, "resourceVersion": "1", "labels": marks}
-        await world.news.put((SECRET, {"metadata": meta}))
+        meta = {"namespace": "team", "name": name, "uid": name, "resourceVersion": "1", "labels": marks}
+        await world.news.put((SECRET, {"apiVersion": "v1", "kind": "Secret", "metadata": meta}))
         await asyncio.sleep(0.01)
         woken = {it for it, flag in flags.items() if flag.is_set()}
         for flag in flags.values():

@@ -132,10 +132,11 @@ async def test_a_holder_stops_working_before_another_may_begin() -> None:
     bench.clock.now = TIMING.renew_deadline
     assert not bench.one.leads()
     guarded = Guarded(cast("Kube", bench.shelf), turns(Pace(1000), bench.one))
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": "a", "name": "b"}}
     for write in (
-        guarded.apply({}),
-        guarded.apply_status({}),
-        guarded.create({}),
+        guarded.apply(secret),
+        guarded.apply_status(secret),
+        guarded.create(secret),
         guarded.patch(Kind("v1", "Secret", "secrets"), "a", "b", []),
         guarded.delete(Kind("v1", "Secret", "secrets"), "a", "b"),
     ):

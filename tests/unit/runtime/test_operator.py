@@ -126,16 +126,20 @@ async def test_status_change_wakes_nobody_and_a_change_of_spec_does() -> None:
         assert bench.reconciled == ["c"]
 
 
-async def test_base_wakes_its_clusters_also_for_its_status() -> None:
+async def test_base_wakes_its_clusters_also_for_its_status_but_not_for_their_number() -> None:
     bench = Bench()
     await bench.operator.noticed(CLUSTER, None, live(CLUSTER))
     await bench.operator.noticed(BASE, None, live(BASE))
     async with bench.serving(CLUSTER, live(CLUSTER)):
         await asyncio.sleep(5)
         bench.reconciled.clear()
-        await bench.operator.noticed(BASE, "MODIFIED", {**live(BASE), "status": {"phase": "Running"}})
+        for status in ({"phase": "Running"}, {"phase": "Running", "clusters": 2}, {"phase": "Running", "clusters": 3}):
+            await bench.operator.noticed(BASE, "MODIFIED", {**live(BASE), "status": status})
+            await asyncio.sleep(5)
+            assert bench.reconciled == ["c"]
+        await bench.operator.noticed(BASE, "MODIFIED", {**live(BASE, generation=2), "status": {"phase": "Running"}})
         await asyncio.sleep(5)
-        assert bench.reconciled == ["c"]
+        assert bench.reconciled == ["c", "c"]
 
 
 async def test_deletion_ends_the_loop_first_and_returns_when_it_is_done() -> None:

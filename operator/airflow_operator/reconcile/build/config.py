@@ -27,6 +27,7 @@ DRAIN_FILE = "drain.py"
 _TOKEN_KEYS = {"jwt_private_key_path": f"{JWT_DIR}/{JWT_FILE}", "trusted_jwks_url": f"{JWKS_DIR}/{JWKS_FILE}"}
 
 
+@meta.once
 def airflow_cfg(cluster: ValidatedCluster) -> Manifest:
     """airflow.cfg: the operator's defaults, what the user sets, and last what the operator owns. Nothing secret."""
     periods = [seconds(entry.git.period) for entry in cluster.spec.dags if entry.git and entry.git.period != ONCE]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 from airflow_operator.domain import labels, names
@@ -34,6 +35,20 @@ def config_map(cluster: ValidatedCluster, component: str, data: Mapping[str, str
     made = child(cluster, "v1", "ConfigMap", component, immutable=True, data=dict(data))
     made["metadata"]["name"] = names.child(cluster.name, f"{component}-{digest(dict(data))}")
     return made
+
+
+def once(build: Callable[[ValidatedCluster], Manifest]) -> Callable[[ValidatedCluster], Manifest]:
+    """Build once for each look at a cluster: whoever mounts what is named by its content asks for it anew."""
+
+    @wraps(build)
+    def built(cluster: ValidatedCluster) -> Manifest:
+        name = f"{build.__module__}.{build.__qualname__}"
+        if name not in cluster.built:
+            cluster.built[name] = build(cluster)
+        made: Manifest = cluster.built[name]
+        return made
+
+    return built
 
 
 def name_of(manifest: Manifest) -> str:

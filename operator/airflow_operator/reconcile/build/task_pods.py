@@ -57,6 +57,7 @@ def template(cluster: ValidatedCluster, chosen: TaskTemplate | None = None) -> M
     return {"apiVersion": "v1", "kind": "Pod", **made}
 
 
+@meta.once
 def template_config_map(cluster: ValidatedCluster) -> Manifest:
     """The templates as the scheduler reads them, each a file."""
     files = {config.POD_TEMPLATE_FILE: template(cluster)}

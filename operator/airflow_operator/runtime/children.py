@@ -1,0 +1,67 @@
+"""Watches what bears the operator's labels, and wakes whom it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+
+from airflow_operator.domain import labels
+from airflow_operator.domain.kinds import ALL_CHILD_KINDS, POD
+from airflow_operator.domain.manifest import Kind, Live, ObjectKey, dig, key_of
+from airflow_operator.kube.protocol import Kube
+from airflow_operator.runtime.reflector import follow
+from airflow_operator.runtime.wakeups import Wakeups
+
+KINDS = (*ALL_CHILD_KINDS, POD)
+TASK = "task"
+"""Component label of task pods: there may be thousands, and none of them changes what the operator does."""
+
+
+class Children:
+    """Tells the loops what others do to the operator's children. The operator's own writes, which the watches tell back, wake nobody."""
+
+    def __init__(self, wakeups: Wakeups) -> None:
+        """Only metadata comes here."""
+        self._wakeups = wakeups
+        self._written: dict[str, str] = {}
+        self._held_back: dict[ObjectKey, list[Live]] = {}
+
+    def watches(self, kube: Kube, namespace: str) -> list[Coroutine[None, None, None]]:
+        """One watch for each kind in a namespace (empty: in all), each to be run until it is cancelled."""
+        return [follow(kube, kind, namespace, self.noticed, labels=selector(kind)) for kind in KINDS]
+
+    def noticed(self, event: str, live: Live) -> None:
+        """Wake the owner of a child that somebody else changed or removed."""
+        uid, version = live["metadata"]["uid"], live["metadata"]["resourceVersion"]
+        if event == "DELETED":
+            self._written.pop(uid, None)
+        elif (held_back := self._held_back.get(key_of(live))) is not None:
+            held_back.append(live)
+            return
+        elif self._written.get(uid) == version:
+            del self._written[uid]
+            return
+        self._wakeups.wake_owner(live["metadata"]["namespace"], dig(live, "metadata", "labels", default={}))
+
+    @contextmanager
+    def writing(self, key: ObjectKey) -> Iterator[Callable[[Live], None]]:
+        """Around a write, whose answer goes to what this yields: its echo may come before the answer, so news wait for that."""
+        held_back = self._held_back.setdefault(key, [])
+        try:
+            yield self._wrote
+        finally:
+            self._held_back.pop(key, None)
+            for live in held_back:
+                self.noticed("MODIFIED", live)
+
+    def _wrote(self, live: Live) -> None:
+        meta = live["metadata"]
+        # What does not bear the label is told back by no watch, and would be kept for ever.
+        if dig(meta, "labels", labels.MANAGED_BY) == labels.MANAGER:
+            self._written[meta["uid"]] = meta["resourceVersion"]
+
+
+def selector(kind: Kind) -> str:
+    """The label selector by which children of a kind are watched."""
+    ours = f"{labels.MANAGED_BY}={labels.MANAGER}"
+    return f"{ours},{labels.COMPONENT}!={TASK}" if kind == POD else ours
