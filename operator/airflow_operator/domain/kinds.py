@@ -43,10 +43,13 @@ CHILD_KINDS: tuple[Kind, ...] = (
     STATEFUL_SET,
     DEPLOYMENT,
 )
-"""The kinds of children, in the order in which they are applied: what a pod mounts comes before the pod."""
+"""The kinds of children, in the order in which they are shown."""
+
+RUN_PODS = (CRON_JOB, JOB, STATEFUL_SET, DEPLOYMENT)
+"""Applied last: what a pod mounts and who it runs as come before the pod."""
 
 OPTIONAL_KINDS: tuple[Kind, ...] = (HTTP_ROUTE,)
-"""Kinds of children that a Kubernetes cluster may not know; applied last."""
+"""Kinds of children that a Kubernetes cluster may not know."""
 
 ALL_CHILD_KINDS = (*CHILD_KINDS, *OPTIONAL_KINDS)
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from airflow_operator.domain import labels
 from airflow_operator.domain.errors import InvalidSpec
-from airflow_operator.domain.kinds import ALL_CHILD_KINDS, CONFIG_MAP, JOB, PERSISTENT_VOLUME_CLAIM, ROLE_BINDING, STATEFUL_SET, kind_of
+from airflow_operator.domain.kinds import CONFIG_MAP, JOB, PERSISTENT_VOLUME_CLAIM, ROLE_BINDING, RUN_PODS, STATEFUL_SET, kind_of
 from airflow_operator.domain.manifest import Kind, Live, Manifest, ObjectKey, dig, key_of
 from airflow_operator.kube.errors import ApiError, Conflict, Forbidden, Invalid, NotFound
 from airflow_operator.kube.protocol import Kube, Propagation
@@ -35,7 +35,7 @@ class Desired:
     """What should exist."""
 
     objects: tuple[Manifest, ...]
-    """Applied in the order of `ALL_CHILD_KINDS`; all of one kind at once."""
+    """What runs pods is applied once all else is; each of the two at once."""
     keep: frozenset[ObjectKey] = frozenset()
     """Live children that are neither applied nor pruned."""
     prove: bool = False
@@ -106,8 +106,8 @@ async def apply(kube: Kube, desired: Desired, children: Sequence[Live], *, owner
     uid = dig(owner, "metadata", "uid")
     live = {key: child for key, child in found.items() if key not in foreign and _controller(child).get("uid", uid) == uid}
     changed: list[ObjectKey] = []
-    for _, rank in groupby(sorted(todo, key=_rank), key=_rank):
-        for target, outcome in await _together(_write(kube, target) for target in rank):
+    for _, wave in groupby(sorted(todo, key=_runs_pods), key=_runs_pods):
+        for target, outcome in await _together(_write(kube, target) for target in wave):
             if isinstance(outcome, Refusal):
                 refused.append(outcome)
                 continue
@@ -200,8 +200,8 @@ def is_ours(manifest: Manifest, live: Live) -> bool:
     return is_managed(live) or found.get(labels.MANAGED_BY) == labels.MANAGER
 
 
-def _rank(target: _Target) -> int:
-    return ALL_CHILD_KINDS.index(kind_of(target.manifest))
+def _runs_pods(target: _Target) -> bool:
+    return kind_of(target.manifest) in RUN_PODS
 
 
 def _version(live: Live | None) -> str:

@@ -72,10 +72,10 @@ async def run(kube: ScriptedKube, *objects: Manifest, children: Sequence[Live] =
     return await apply(kube, Desired(objects, **more), children, owner=OWNER)  # type: ignore[arg-type]
 
 
-async def test_one_kind_is_done_before_the_next_begins() -> None:
+async def test_what_runs_pods_begins_when_all_else_is_done() -> None:
     kube = ScriptedKube()
-    await run(kube, child("Deployment", "d"), child("Secret", "s2"), child("ServiceAccount", "a"), child("Secret", "s1"))
-    assert [request for request in kube.asked if request.startswith("apply")] == ["apply a", "apply s2", "apply s1", "apply d"]
+    await run(kube, child("Deployment", "d"), child("Secret", "s2"), child("ServiceAccount", "a"), child("Job", "j"), child("Secret", "s1"))
+    assert [request for request in kube.asked if request.startswith("apply")] == [f"apply {name}" for name in ("s2", "a", "s1", "d", "j")]
 
 
 @pytest.mark.parametrize("error", [Unavailable(503, "ServiceUnavailable", "busy", 3.0), Conflict(409, "Conflict", "moved")])
