@@ -80,6 +80,7 @@ async def _create(kube: Kube, fleet: Mapping[str, Sequence[str]], found: dict[st
     found["MiB before the first"] = round(operator.memory)
     for namespace in fleet:
         await rig.make_namespace(kube, namespace)
+    await rig.until_bases_are_told(kube, fleet)
     began = time.monotonic()
     await rig.write_all(kube.create, [rig.cluster(name, namespace) for namespace, names in fleet.items() for name in names])
     await rig.until_applied(kube, fleet)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_operator.domain.kinds import (
+    AIRFLOW_BASE,
     AIRFLOW_CLUSTER,
     CONFIG_MAP,
     DEPLOYMENT,
@@ -34,6 +35,7 @@ from airflow_operator.kube.client import connect
 from airflow_operator.kube.protocol import Kube
 from devcluster.control_plane import ControlPlane
 from devcluster.processes import free_ports
+from tests.integration.eventually import eventually
 from tests.integration.running import install_crds
 
 ROOT = Path(__file__).parents[2]
@@ -151,6 +153,16 @@ async def make_namespace(kube: Kube, name: str) -> None:
     await kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     base = {"apiVersion": "airflow-operator.dev/v1alpha1", "kind": "AirflowBase", "metadata": {"name": BASE, "namespace": name}}
     await kube.create({**base, "spec": {"database": {"postgres": {"storage": {"size": "10Gi"}}}}})
+
+
+async def until_bases_are_told(kube: Kube, namespaces: Iterable[str]) -> None:
+    """Return once the operator has said what it thinks of every base: what it offers wakes its clusters."""
+    for namespace in namespaces:
+
+        async def told(namespace: str = namespace) -> bool:
+            return bool(dig(await kube.get(AIRFLOW_BASE, namespace, BASE), "status", "conditions"))
+
+        await eventually(told, within=60, every=0.1)
 
 
 async def write_all(write: Callable[[Manifest], Awaitable[Any]], documents: Iterable[Manifest]) -> None:

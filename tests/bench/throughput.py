@@ -28,6 +28,7 @@ async def by_operator(kube: Kube, fleet: Fleet) -> float:
     """Seconds from the first create to the last status."""
     for namespace in fleet:
         await rig.make_namespace(kube, namespace)
+    await rig.until_bases_are_told(kube, fleet)
     began = time.monotonic()
     await rig.write_all(kube.create, [rig.cluster(name, namespace) for namespace, names in fleet.items() for name in names])
     await rig.until_applied(kube, fleet)
