@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio import config as kubernetes_config
@@ -70,6 +71,9 @@ class Transport:
             await self._load(self._configuration)
         except _NO_CREDENTIALS as error:
             raise errors.NotConfigured(f"No way to reach a Kubernetes API server: {error}") from error
+        self._configuration.proxy = self._configuration.proxy or proxy_of(self._configuration.host)
+        # Otherwise the environment's proxies would be looked up in a thread of their own for each request.
+        self._configuration.client_session_kwargs = {"trust_env": False}
         self._api = ApiClient(self._configuration)
 
     async def close(self) -> None:
@@ -152,6 +156,12 @@ class Transport:
             except _NO_CREDENTIALS:
                 return False
             return True
+
+
+def proxy_of(url: str) -> str | None:
+    """The proxy that the environment names for a URL: HTTPS_PROXY and its like, but for the hosts of NO_PROXY."""
+    place = urlsplit(url)
+    return None if proxy_bypass(place.hostname or "") else getproxies().get(place.scheme)
 
 
 def refusal(status: int, content: bytes, retry_after: str | None = None) -> errors.ApiError:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from airflow_operator.domain.manifest import Live, dig
@@ -201,10 +202,11 @@ def _children(node: Fields) -> Fields:
 
 
 def _holds(desired: Any, live: Any, node: Fields, path: Path) -> bool:
-    children = _children(node)
+    children = _children(node) if node else node
     if not children:
         return _same(desired, live, path)
-    if isinstance(desired, Mapping) and isinstance(live, Mapping):
+    # Plain dictionaries: this is walked for every field of every child at each look, and an abstract type costs most of the walk.
+    if isinstance(desired, dict) and isinstance(live, dict):
         if children.keys() != {f"f:{name}" for name in desired}:
             return False
         return all(_holds(value, live.get(name), children[f"f:{name}"], (*path, name)) for name, value in desired.items())
@@ -218,8 +220,8 @@ def _holds(desired: Any, live: Any, node: Fields, path: Path) -> bool:
 
 
 def _holds_items(desired: list[Any], live: list[Any], children: Fields, path: Path) -> bool:
-    nodes = {_identity(json.loads(key[2:]), tuple(json.loads(key[2:]))): child for key, child in children.items()}
-    names = tuple(json.loads(next(iter(children))[2:]))
+    nodes = {_item_key(key)[1]: child for key, child in children.items()}
+    names = _item_key(next(iter(children)))[0]
     places = {_identity(item, names): place for place, item in enumerate(live)}
     if len(desired) != len(nodes):
         return False
@@ -234,16 +236,25 @@ def _holds_items(desired: list[Any], live: list[Any], children: Fields, path: Pa
     return True
 
 
+@lru_cache(maxsize=4096)
+def _item_key(key: str) -> tuple[tuple[str, ...], str]:
+    """The names of the fields that identify an item, and its identity, from a key of FieldsV1."""
+    values = json.loads(key[2:])
+    return tuple(values), _identity(values, tuple(values))
+
+
 def _identity(item: Any, names: tuple[str, ...]) -> str:
     return json.dumps([dig(item, name, default=_KEY_DEFAULTS.get(name)) for name in sorted(names)])
 
 
 def _same(desired: Any, live: Any, path: Path) -> bool:
     """Equality of values that are owned as a whole, but for what the API server adds, drops or writes in another form."""
+    if type(desired) is type(live) is str and desired == live:
+        return True
     if live is None:
         # Zero values are dropped from answers: {name: A, value: ""} comes back as {name: A}.
         return not desired
-    if isinstance(desired, Mapping) and isinstance(live, Mapping):
+    if isinstance(desired, dict) and isinstance(live, dict):
         added = ((name, value) for name, value in live.items() if name not in desired and value is not None)
         return all(_same(value, live.get(name), (*path, name)) for name, value in desired.items()) and all(
             value in _DEFAULTS_INSIDE.get(name, ()) for name, value in added

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from airflow_operator.kube import errors
-from airflow_operator.kube.transport import refusal
+from airflow_operator.kube.transport import proxy_of, refusal
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,22 @@ def test_answers_of_something_before_the_server(content: bytes) -> None:
     error = refusal(502, content)
     assert type(error) is errors.Unavailable
     assert error.reason == "Unknown"
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, None),
+        ({"https_proxy": "http://proxy.example:3128"}, "http://proxy.example:3128"),
+        ({"HTTPS_PROXY": "http://proxy.example:3128", "NO_PROXY": "10.0.0.1,.svc"}, "http://proxy.example:3128"),
+        ({"https_proxy": "http://proxy.example:3128", "no_proxy": "api.example"}, None),
+        ({"http_proxy": "http://proxy.example:3128"}, None),
+    ],
+)
+def test_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str | None) -> None:
+    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert proxy_of("https://api.example:6443") == expected
