@@ -18,7 +18,7 @@ TASK = "task"
 
 
 class Children:
-    """Tells the loops what others do to the operator's children. The operator's own writes, which the watches tell back, wake nobody."""
+    """Tells the loops what others do to their children. A loop's own writes, which the watches tell back, do not wake it."""
 
     def __init__(self, wakeups: Wakeups) -> None:
         """Only metadata comes here."""
@@ -33,6 +33,7 @@ class Children:
     def noticed(self, event: str, live: Live) -> None:
         """Wake the owner of a child that somebody else changed or removed."""
         uid, version = live["metadata"]["uid"], live["metadata"]["resourceVersion"]
+        marks = dig(live, "metadata", "labels", default={})
         if event == "DELETED":
             self._written.pop(uid, None)
         elif (held_back := self._held_back.get(key_of(live))) is not None:
@@ -40,8 +41,11 @@ class Children:
             return
         elif self._written.get(uid) == version:
             del self._written[uid]
-            return
-        self._wakeups.wake_owner(live["metadata"]["namespace"], dig(live, "metadata", "labels", default={}))
+            if labels.CLUSTER not in marks:
+                return
+            # Kept by a cluster beside its base, which counts its clusters by it.
+            marks = {name: value for name, value in marks.items() if name == labels.BASE}
+        self._wakeups.wake_owner(live["metadata"]["namespace"], marks)
 
     @contextmanager
     def writing(self, key: ObjectKey) -> Iterator[Callable[[Live], None]]:

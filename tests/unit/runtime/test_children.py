@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, ALL_CHILD_KINDS, CONFIG_MAP, POD
-from airflow_operator.domain.labels import CLUSTER, MANAGED_BY, MANAGER
+from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, ALL_CHILD_KINDS, CONFIG_MAP, POD
+from airflow_operator.domain.labels import BASE, CLUSTER, CLUSTER_NAMESPACE, MANAGED_BY, MANAGER
 from airflow_operator.domain.manifest import key_of
 from airflow_operator.kube.protocol import Kube
 from airflow_operator.runtime.children import Children, selector
@@ -21,6 +21,7 @@ class Bench:
     def __init__(self) -> None:
         wakeups = Wakeups()
         self.flag = wakeups.flag(Resource(AIRFLOW_CLUSTER, "team", "c"))
+        self.base = wakeups.flag(Resource(AIRFLOW_BASE, "team", "b"))
         self.children = Children(wakeups)
 
     def wakes(self, event: str, live: dict[str, Any]) -> bool:
@@ -49,6 +50,18 @@ def test_an_own_write_wakes_nobody_once() -> None:
     bench.write(child("5"))
     assert not bench.wakes("ADDED", child("5"))
     assert bench.wakes("MODIFIED", child("5")), "told again, by a list after a broken watch: somebody may have looked in between"
+
+
+def test_what_a_cluster_keeps_beside_its_base_wakes_the_base() -> None:
+    bench = Bench()
+    of_base = {MANAGED_BY: MANAGER, BASE: "b"}
+    beside = child("5", marks={**of_base, CLUSTER: "c", CLUSTER_NAMESPACE: "team"})
+    bench.write(beside)
+    assert (bench.wakes("ADDED", beside), bench.base.is_set()) == (False, True)
+    bench.base.clear()
+    bench.write(child("6", marks=of_base))
+    assert (bench.wakes("ADDED", child("6", marks=of_base)), bench.base.is_set()) == (False, False)
+    assert (bench.wakes("MODIFIED", child("7", marks=of_base)), bench.base.is_set()) == (False, True)
 
 
 def test_what_others_do_before_or_after_an_own_write_still_wakes() -> None:
