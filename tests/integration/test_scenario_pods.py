@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, DEPLOYMENT, SERVICE_ACCOUNT
+from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, DEPLOYMENT, SERVICE_ACCOUNT, STATEFUL_SET
 from airflow_operator.domain.manifest import Live, dig
-from tests.integration.players import Pend, Run
 from tests.integration.scenario import CLUSTER, Stage, base, cluster
 
 pytestmark = pytest.mark.integration
@@ -77,15 +76,18 @@ async def test_null_arrives_with_server_side_apply(stage: Stage) -> None:
         assert "fsGroup" not in template["spec"]["securityContext"]
 
 
-async def test_secret_of_a_volume_is_named_and_found(stage: Stage) -> None:
+async def test_secret_of_a_volume_is_waited_for_and_costs_no_pod(stage: Stage) -> None:
     volume = {"volumes": [{"name": "own", "secret": {"secretName": "own"}}], "volumeMounts": [{"name": "own", "mountPath": "/own"}]}
-    stage.player.play(f"{CLUSTER}-scheduler-*", Pend())
     async with stage.operator():
-        await stage.apply(base(), cluster(scheduler=volume))
-        await stage.says("SchedulersAvailable", "False", "SecretNotFound", words="spec.scheduler.volumes names Secret own")
-        stage.player.play(f"{CLUSTER}-scheduler-*", Run())
+        await stage.up()
+        before = await stage.templates()
+        await stage.edit_spec(triggerer=volume)
+        await stage.says("ReferencesResolved", "False", "SecretNotFound", words="spec.triggerer.volumes names Secret own")
+        assert await stage.templates() == before
         await stage.secret("own", a="b")
         await stage.ready()
+        template = (await stage.must_get(STATEFUL_SET, f"{CLUSTER}-triggerer"))["spec"]["template"]
+        assert "own" in {item["name"] for item in template["spec"]["volumes"]}
 
 
 async def test_an_existing_account_takes_over_with_its_rights(stage: Stage) -> None:

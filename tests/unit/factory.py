@@ -14,7 +14,7 @@ from airflow_operator.domain.kinds import API_VERSION
 from airflow_operator.domain.manifest import Live, Manifest
 from airflow_operator.reconcile import keys
 from airflow_operator.reconcile.offline import PLATFORM
-from airflow_operator.reconcile.references import of_accounts
+from airflow_operator.reconcile.references import of_accounts, of_parts
 from airflow_operator.reconcile.types import Health, SeenCluster
 from airflow_operator.reconcile.validate import ValidatedCluster, validate
 
@@ -91,11 +91,13 @@ def seen(
 
 
 def cluster(**fields: Any) -> ValidatedCluster:
-    """A cluster with this spec, on a base that is ready; the ServiceAccounts that it names are there."""
+    """A cluster with this spec, on a base that is ready; the ServiceAccounts are there, and what parts of pods name."""
     references = fields.pop("references", None) or {}
-    named = of_accounts(parse_cluster(resource(**fields)).spec)
-    accounts = {(item.kind, item.name): {"kind": item.kind, "metadata": {"name": item.name}} for item in named}
-    return validate(seen(references={**accounts, **references}, fields=fields), PLATFORM)
+    parsed = parse_cluster(resource(**fields)).spec
+    named = {
+        (item.kind, item.name): {"kind": item.kind, "metadata": {"name": item.name}} for item in (*of_accounts(parsed), *of_parts(parsed))
+    }
+    return validate(seen(references={**named, **references}, fields=fields), PLATFORM)
 
 
 def secret(name: str, **data: str) -> dict[str, Any]:

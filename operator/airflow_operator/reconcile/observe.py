@@ -45,16 +45,13 @@ async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None
     wanted = {(reference.kind, reference.name) for reference in references.of_spec(spec)} if spec else set()
     # Registered before they are read: a change in between is then not missed.
     ctx.references.set(namespace, name, wanted)
-    with_base = base_of(resource)[0] == namespace
-    own_namespace, base, (listed, absent), found = await asyncio.gather(
+    own_namespace, base, (children, beside, absent), found = await asyncio.gather(
         kube.get(NAMESPACE, "", namespace),
         look_at_base(kube, resource),
-        _children(kube, namespace, f"{labels.CLUSTER}={name}" + ("" if with_base else f",!{labels.CLUSTER_NAMESPACE}")),
+        _children(kube, namespace, name, with_base=base_of(resource)[0] == namespace),
         _read_references(kube, namespace, wanted),
     )
     own = dig(own_namespace, "metadata", default={})
-    children = [item for item in listed if not _served(item)]
-    beside = [item for item in listed if _served(item) == namespace] if with_base else None
     base = await look_beside_base(kube, resource, base, own.get("labels", {}), beside)
     secret = redaction.values_of([*children, *base.provisioning, *found.values()])
     children = redaction.redacted(await refused_pods.told(kube, namespace, children), secret)
@@ -76,13 +73,8 @@ async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None
         namespace_labels=own.get("labels", {}),
         base_refused=base.refused,
         base_ca=base.ca,
-        base_namespace_going=base.namespace_going or (with_base and "deletionTimestamp" in own),
+        base_namespace_going=base.namespace_going or (beside is not None and "deletionTimestamp" in own),
     )
-
-
-def _served(item: Live) -> str:
-    """The namespace of the cluster that an object beside a base is kept for; empty for a cluster's own children."""
-    return str(dig(item, "metadata", "labels", labels.CLUSTER_NAMESPACE, default=""))
 
 
 def _spec_of(resource: Live) -> AirflowClusterSpec | None:
@@ -93,8 +85,9 @@ def _spec_of(resource: Live) -> AirflowClusterSpec | None:
         return None
 
 
-async def _children(kube: Kube, namespace: str, selector: str) -> tuple[list[Live], frozenset[Kind]]:
-    """All children and pods, and the optional kinds that this Kubernetes cluster does not know."""
+async def _children(kube: Kube, namespace: str, name: str, *, with_base: bool) -> tuple[list[Live], list[Live] | None, frozenset[Kind]]:
+    """All children and pods; what is kept beside the base, where that is `with_base` here; the kinds that this Kubernetes lacks."""
+    selector = f"{labels.CLUSTER}={name}" + ("" if with_base else f",!{labels.CLUSTER_NAMESPACE}")
 
     async def optional(kind: Kind) -> Sequence[Live] | None:
         try:
@@ -106,7 +99,10 @@ async def _children(kube: Kube, namespace: str, selector: str) -> tuple[list[Liv
         lists(kube, (*CHILD_KINDS, POD), namespace, selector), *(optional(kind) for kind in OPTIONAL_KINDS)
     )
     absent = frozenset(kind for kind, items in zip(OPTIONAL_KINDS, others, strict=True) if items is None)
-    return [*(usual or ()), *(item for items in others for item in items or ())], absent
+    found: dict[str, list[Live]] = {}
+    for item in (*(usual or ()), *(item for items in others for item in items or ())):
+        found.setdefault(dig(item, "metadata", "labels", labels.CLUSTER_NAMESPACE, default=""), []).append(item)
+    return found.get("", []), found.get(namespace, []) if with_base else None, absent
 
 
 async def _read_references(kube: Kube, namespace: str, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], Live | None]:

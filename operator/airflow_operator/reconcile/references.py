@@ -167,25 +167,25 @@ def of_env_from(sources: Iterable[Any], field: str) -> Iterator[Reference]:
 
 
 def of_parts(spec: AirflowClusterSpec) -> Iterator[Reference]:
-    """References inside parts of pods that the schema does not look into. The kubelet waits for these, the operator does not."""
+    """References inside parts of pods that the schema does not look into."""
     for attribute in ("pods", *POD_FIELDS):
         settings = getattr(spec, attribute)
         for part in ("init_containers", "extra_containers", "volumes", "pod_template"):
             value = getattr(settings, part, None)
             for kind, name in _within(value.spec if isinstance(value, PodTemplate) else value):
-                yield Reference(f"spec.{_camel(attribute)}.{_camel(part)}", kind, name, optional=True)
+                yield Reference(f"spec.{_camel(attribute)}.{_camel(part)}", kind, name)
     for entry in spec.task_pods.templates:
         for kind, name in _within(entry.pod_template.spec):
-            yield Reference(f"spec.taskPods.templates[{entry.name}].podTemplate", kind, name, optional=True)
+            yield Reference(f"spec.taskPods.templates[{entry.name}].podTemplate", kind, name)
 
 
 def _within(part: Any) -> Iterator[tuple[str, str]]:
-    """(kind, name) of every Secret and ConfigMap that a part of a pod cannot start without."""
+    """(kind, name) of every Secret, ConfigMap and claim that a part of a pod cannot start without."""
     if isinstance(part, Mapping):
         for key, value in part.items():
-            kind = _KINDS.get(key)
-            name = (value.get("secretName") or value.get("name")) if kind and isinstance(value, Mapping) else None
-            if kind and isinstance(name, str) and not value.get("optional"):
+            kind, named = _KINDS.get(key, ("", ""))
+            name = value.get(named, value.get("name")) if kind and isinstance(value, Mapping) else None
+            if isinstance(name, str) and not value.get("optional"):
                 yield kind, name
             yield from _within(value)
     elif isinstance(part, list | tuple):
@@ -194,14 +194,15 @@ def _within(part: Any) -> Iterator[tuple[str, str]]:
 
 
 _KINDS = {
-    "secretKeyRef": "Secret",
-    "secretRef": "Secret",
-    "secret": "Secret",
-    "configMapKeyRef": "ConfigMap",
-    "configMapRef": "ConfigMap",
-    "configMap": "ConfigMap",
+    "secretKeyRef": ("Secret", "name"),
+    "secretRef": ("Secret", "name"),
+    "secret": ("Secret", "secretName"),
+    "configMapKeyRef": ("ConfigMap", "name"),
+    "configMapRef": ("ConfigMap", "name"),
+    "configMap": ("ConfigMap", "name"),
+    "persistentVolumeClaim": ("PersistentVolumeClaim", "claimName"),
 }
-"""Fields of a pod's variables and volumes that name an object, and its kind."""
+"""Fields of a pod's variables and volumes that name an object: its kind, and the field with its name (projected volumes say `name`)."""
 
 
 def _camel(attribute: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.manifest import Live, ObjectKey, dig, key_of
-from airflow_operator.reconcile import dag_volumes, dags, references, rollout
+from airflow_operator.reconcile import dag_volumes, dags, rollout
 from airflow_operator.reconcile.apply import Applied
 from airflow_operator.reconcile.types import Condition, SeenCluster, Step
 from airflow_operator.reconcile.validate import ValidatedCluster
@@ -53,33 +53,23 @@ def conditions(cluster: ValidatedCluster, step: Step, applied: Applied, seen: Se
 def _running(cluster: ValidatedCluster, step: Step, applied: Applied, seen: SeenCluster) -> list[Condition]:
     workloads = workloads_of(cluster, applied.live, seen)
     made = []
-    looked_at = [(facts.name, facts.field_name, facts.reads_dags) for facts in cluster.release.components]
+    looked_at = [(facts.name, facts.reads_dags) for facts in cluster.release.components]
     if cluster.metrics:
-        looked_at.append((names.STATSD, "metrics", False))
-    for component, field, reads_dags in looked_at:
+        looked_at.append((names.STATSD, False))
+    for component, reads_dags in looked_at:
         name, title = AVAILABLE[component]
         live = workloads.get(component)
         held = live is not None and key_of(live) in step.keep
         pods = pods_of(seen.pods, component)
         if reads_dags and live is not None and not held:
             live = _without_git_sync(live, pods)
-        found = availability(name, title, live, pods, held=held)
-        made.append(_blaming(found, title, cluster, field) if found.waiting and live is not None and not held else found)
+        made.append(availability(name, title, live, pods, held=held))
     commits = dags.known_commits(cluster.spec, seen.commits, dig(seen.resource, "status", default={}))
     # Without a pod that parses DAGs nobody syncs, and without an API server there is nobody to ask.
     parser = cluster.release.parser.name
     synced = dags.synced(cluster.spec, pods_of(seen.pods, parser), commits) if cluster.settings_of(parser).replicas else None
     asked = seen.health.asked and cluster.spec.api_server.replicas > 0
     return [*made, *([synced] if synced else []), *([_healthy(cluster, seen)] if asked else [])]
-
-
-def _blaming(found: Condition, title: str, cluster: ValidatedCluster, field: str) -> Condition:
-    """What a component waits for, where a part that only the kubelet reads names an object that does not exist."""
-    for item in references.of_parts(cluster.spec):
-        if item.field.startswith((f"spec.{field}.", "spec.pods.")) and (item.kind, item.name) not in cluster.references:
-            message = f"The {title} cannot run: {item.field} names {item.kind} {item.name}, which does not exist in this namespace."
-            return Condition(found.type, "False", f"{item.kind}NotFound", message)
-    return found
 
 
 def summary(found: Sequence[Condition]) -> list[Condition]:

@@ -154,9 +154,14 @@ def resolve(seen: SeenCluster, platform: Platform) -> ValidatedCluster:
 
 
 def _is_generated(cluster: ValidatedCluster, reference: Reference) -> bool:
-    """Whether the operator makes what is named: its accounts have documented names."""
+    """Whether the operator makes what is named: who waited for that would wait for ever."""
     parts = (*(facts.name for facts in cluster.release.components), "task", "jobs", names.STATSD)
-    return reference.kind == "ServiceAccount" and reference.name in {names.child(cluster.name, part) for part in parts}
+    made = {
+        "ServiceAccount": [names.child(cluster.name, part) for part in parts],
+        "Secret": [of(cluster.name) for of in (names.admin, names.connection, names.keys, names.users)],
+        "PersistentVolumeClaim": [names.logs(cluster.name)],
+    }
+    return reference.name in made.get(reference.kind, ())
 
 
 def _require(reference: Reference, found: Mapping[tuple[str, str], Live | None]) -> None:

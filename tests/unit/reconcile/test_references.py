@@ -23,18 +23,17 @@ PARTS = {
 
 
 def test_what_parts_of_pods_name_is_found_wherever_it_stands():
-    found = {(item.field, item.kind, item.name) for item in of_parts(factory.cluster(scheduler=PARTS).spec)}
+    spec = factory.cluster(scheduler=PARTS).spec
+    found = {(item.field, item.kind, item.name) for item in of_parts(spec)}
+    assert not any(item.optional for item in of_parts(spec))
     assert found == {
         ("spec.scheduler.volumes", "Secret", "volume"),
         ("spec.scheduler.volumes", "ConfigMap", "projected"),
+        ("spec.scheduler.volumes", "PersistentVolumeClaim", "claim"),
         ("spec.scheduler.extraContainers", "Secret", "variable"),
         ("spec.scheduler.extraContainers", "ConfigMap", "whole"),
         ("spec.scheduler.podTemplate", "Secret", "patched"),
     }
-
-
-def test_the_operator_waits_for_none_of_them():
-    assert all(item.optional for item in of_spec(factory.cluster(pods={"volumes": PARTS["volumes"]}).spec))
 
 
 def test_variables_of_components_and_tasks_are_waited_for():

@@ -157,20 +157,6 @@ def test_a_held_component_waits_for_its_turn():
     assert (found["SchedulersAvailable"].reason, found["Ready"].status) == ("WaitingForTurn", "False")
 
 
-VOLUME = {"volumes": [{"name": "own", "secret": {"secretName": "absent"}}]}
-STARTING = "The scheduler cannot run: spec.scheduler.volumes names Secret absent, which does not exist in this namespace."
-
-
-def test_what_a_waiting_component_misses_is_named():
-    workloads = [factory.live(item, ready=0) for item in components(factory.cluster(scheduler=VOLUME), KEYS)]
-    _, found = told(workloads=workloads, scheduler=VOLUME)
-    named = found["SchedulersAvailable"]
-    assert (named.status, named.reason, named.message, named.waiting) == ("False", "SecretNotFound", STARTING, False)
-    assert found["ApiServerAvailable"].reason == "Starting"
-    _, found = told(scheduler=VOLUME)
-    assert found["SchedulersAvailable"].status == "True"
-
-
 def test_an_object_that_is_refused_is_a_fault_with_the_servers_words():
     refusal = Refusal(key_of(components(factory.cluster(), KEYS)[0]), "Forbidden", "The API server refused it: exceeded quota")
     _, found = told(refused=[refusal])
