@@ -127,7 +127,7 @@ TAKEN = (
     Attack("their-secret-git", git(credentialsSecretRef={"name": "treasure"}), says=SECRET_NOT_FOUND),
     Attack("their-secret-keys", {"keys": {"fernet": {"name": "treasure"}}}, says=SECRET_NOT_FOUND),
     Attack("their-secret-file", {"trustedCA": {"secretKeyRef": {"name": "treasure", "key": "gold"}}}, says=SECRET_NOT_FOUND),
-    Attack("their-secret-volume", {"pods": {"volumes": [{"name": "v", "secret": {"secretName": "treasure"}}]}}),
+    Attack("their-secret-volume", {"pods": {"volumes": [{"name": "v", "secret": {"secretName": "treasure"}}]}}, says=SECRET_NOT_FOUND),
     # Names that would end a section of airflow.cfg, or an option, and begin another: the schema cannot look at keys, the operator does.
     Attack("section-break", {"config": {"core]\n[database": {"x": "y"}}}, says=("SpecValid", "False", "InvalidSpec")),
     Attack("option-break", {"config": {"core": {"x = y\nfernet_key": "z"}}}, says=("SpecValid", "False", "InvalidSpec")),
