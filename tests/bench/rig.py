@@ -80,6 +80,13 @@ class RunningOperator:
             assert time.monotonic() < deadline, "the operator is not ready within a minute"
             await asyncio.sleep(0.05)
 
+    async def resting(self) -> None:
+        """Return when it has looked at all that is there."""
+        before = -1.0
+        while (now := self.processor_seconds) > before + 0.1:
+            before = now
+            await asyncio.sleep(1)
+
     def _ready(self) -> bool:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=2) as answer:
