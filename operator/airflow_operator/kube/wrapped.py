@@ -58,15 +58,12 @@ class Guarded(Wrapped):
 
     async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
         """See `Kube.apply`."""
-        if dry_run:
-            async with self._turn():
-                return await self._kube.apply(manifest, manager=manager, dry_run=True)
-        return await self._write(key_of(manifest), lambda: self._kube.apply(manifest, manager=manager))
+        key = None if dry_run else key_of(manifest)
+        return await self._write(key, lambda: self._kube.apply(manifest, manager=manager, dry_run=dry_run))
 
     async def apply_status(self, manifest: Manifest, *, manager: str = STATUS_MANAGER) -> Live:
         """See `Kube.apply_status`."""
-        async with self._turn():
-            return await self._kube.apply_status(manifest, manager=manager)
+        return await self._write(None, lambda: self._kube.apply_status(manifest, manager=manager))
 
     async def create(self, manifest: Manifest) -> Live:
         """See `Kube.create`."""
@@ -74,19 +71,19 @@ class Guarded(Wrapped):
 
     async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[dict[str, Any]], *, dry_run: bool = False) -> Live:
         """See `Kube.patch`."""
-        if dry_run:
-            async with self._turn():
-                return await self._kube.patch(kind, namespace, name, operations, dry_run=True)
-        key = ObjectKey(kind.api_version, kind.kind, namespace, name)
-        return await self._write(key, lambda: self._kube.patch(kind, namespace, name, operations))
+        key = None if dry_run else ObjectKey(kind.api_version, kind.kind, namespace, name)
+        return await self._write(key, lambda: self._kube.patch(kind, namespace, name, operations, dry_run=dry_run))
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str = "", propagation: Propagation = "Background") -> None:
         """See `Kube.delete`."""
         async with self._turn():
             await self._kube.delete(kind, namespace, name, uid=uid, propagation=propagation)
 
-    async def _write(self, key: ObjectKey, write: Callable[[], Awaitable[Live]]) -> Live:
+    async def _write(self, key: ObjectKey | None, write: Callable[[], Awaitable[Live]]) -> Live:
+        """Write in a turn; with `key` it is listened to."""
         async with self._turn():
+            if key is None:
+                return await write()
             with self._listen(key) as wrote:
                 live = await write()
                 wrote(live)

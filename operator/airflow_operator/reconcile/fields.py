@@ -144,7 +144,7 @@ def _differ_in_map(desired: Live, live: Live, node: Fields | None, path: str) ->
 def _differ_in_items(desired: list[Any], live: list[Any], node: Fields | None, path: str, names: tuple[str, ...]) -> Iterator[Difference]:
     there = {_identity(item, names): item for item in live}
     wanted = {_identity(item, names): item for item in desired}
-    nodes = {_identity(json.loads(key[2:]), names): child for key, child in _children(node or {}).items()}
+    nodes = {_item_key(key)[1]: child for key, child in _children(node or {}).items()}
     found = []
     for identity, item in wanted.items():
         here = f"{path}[{item.get(names[0])}]"
@@ -166,7 +166,7 @@ def _item_names(desired: list[Any], live: list[Any], node: Fields | None) -> tup
     """The fields that identify the items of two lists; none where they can only be compared as a whole."""
     keys = [key for key in _children(node or {}) if key.startswith("k:")]
     if keys:
-        return tuple(json.loads(keys[0][2:]))
+        return _item_key(keys[0])[0]
     items = [*desired, *live]
     if not items or not all(isinstance(item, Mapping) for item in items):
         return ()

@@ -69,8 +69,8 @@ def plan(cluster: ValidatedCluster, keys: Keys, admin: Admin | None, seen: SeenC
     if state.state != "Current":
         return _before_components(cluster, keys, seen, database, state, findings)
     user_jobs, user_finding, user_keep, user_discard = _users(cluster, database.provisioned.identity, admin, own, seen)
-    every = components(cluster, keys)
-    now, held = rollout.in_order(rollout.proving_dags_first(every, live), live)
+    every = in_turn(cluster, keys, live)
+    now, held = rollout.in_order(every, live)
     return _step(
         cluster,
         keys,
