@@ -130,9 +130,16 @@ async def test_namespace_is_served_once_its_administrator_ran_the_command(stage:
             assert program == "kubectl"
             stage.control_plane.kubectl(*words, "--as=ada")
             await stage.ready()
+            await stage.rest()
             templates = await stage.templates()
 
+            # A look that is under way when the grant goes is refused: the review at its beginning could not know.
             stage.kubectl("delete", "rolebinding", "airflow-operator")
+
+            async def is_closed() -> bool:
+                return not may(stage.control_plane, f"system:serviceaccount:{account}", "list", "secrets", stage.namespace)
+
+            await stage.until(is_closed)
             await stage.edit_spec(scheduler={"replicas": 2})
             await stage.says("AccessGranted", "False", "NotGranted")
             assert await stage.templates() == templates, "what runs goes on"

@@ -1,7 +1,7 @@
 """Serving a namespace only once its administrator granted it: who may be served, what is watched there, what is said until then.
 
 Nothing is remembered: whether a namespace is granted is asked of the API server at each reconciliation, by a review that is no attempt. So
-a grant is found within seconds, and one that was taken back costs no refused request.
+a grant is found within seconds, and one that was taken back costs the refused requests of a look under way and no others.
 """
 
 from __future__ import annotations
