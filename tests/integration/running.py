@@ -114,11 +114,11 @@ class WatchedKube(Wrapped):
             await asyncio.Event().wait()
         self.writes.append(what)
 
-    async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
+    async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False, new: bool = False) -> Live:
         """As Kube."""
         if not dry_run:
             await self._write(f"apply {manifest['kind']} {manifest['metadata']['name']}")
-        return await self._kube.apply(manifest, manager=manager, dry_run=dry_run)
+        return await self._kube.apply(manifest, manager=manager, dry_run=dry_run, new=new)
 
     async def apply_status(self, manifest: Manifest, *, manager: str = STATUS_MANAGER) -> Live:
         """As Kube."""

@@ -59,6 +59,18 @@ async def test_apply_makes_and_changes_and_a_dry_run_does_neither(kube: Kube, na
     assert (entry["manager"], entry["operation"]) == ("airflow-operator", "Apply")
 
 
+async def test_apply_of_what_must_be_new_changes_nothing_that_is_there(kube: Kube, namespace: str) -> None:
+    made = await kube.apply(config_map(namespace, "a", x="1"), new=True)
+    assert made["data"] == {"x": "1"}
+    for manifest in (config_map(namespace, "a", x="1"), config_map(namespace, "a", x="2")):
+        for dry_run in (False, True):
+            with pytest.raises(errors.AlreadyExists):
+                await kube.apply(manifest, new=True, dry_run=dry_run)
+    assert await kube.get(CONFIG_MAP, namespace, "a") == made
+    await kube.apply(config_map(namespace, "b", x="1"), new=True, dry_run=True)
+    assert await kube.get(CONFIG_MAP, namespace, "b") is None
+
+
 async def test_status_is_applied_apart(kube: Kube, namespace: str) -> None:
     await kube.apply(deployment(namespace))
     status = {"conditions": [{"type": "Available", "status": "True", "reason": "Test", "message": "said by a test"}]}

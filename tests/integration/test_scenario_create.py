@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
-from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, CONFIG_MAP, DEPLOYMENT, POD, ROLE_BINDING, SERVICE_ACCOUNT
+from airflow_operator.domain.kinds import (
+    AIRFLOW_BASE,
+    AIRFLOW_CLUSTER,
+    CONFIG_MAP,
+    DEPLOYMENT,
+    INGRESS,
+    POD,
+    ROLE_BINDING,
+    SERVICE,
+    SERVICE_ACCOUNT,
+)
 from airflow_operator.domain.manifest import dig
 from tests.integration.running import RunningOperator
 from tests.integration.scenario import BASE, CLUSTER, Stage, base, cluster
@@ -45,6 +55,28 @@ async def test_creation_costs_one_write_a_child_one_finalizer_and_one_status_a_p
     assert len(turns) - len(set(turns)) <= 2, turns
     assert [phase for phase, *_ in dict.fromkeys(turns)][-1] == "Running"
     assert turns.count(turns[-1]) == 1
+
+
+async def test_first_look_asks_for_what_shows_that_nothing_was_made_and_for_no_more(stage: Stage) -> None:
+    """And what somebody else has by one of the names stays as it is."""
+    async with stage.operator():
+        await stage.apply(base())
+        await stage.says("Ready", "True", name=BASE, kind=AIRFLOW_BASE)
+        stage.kubectl("create", "service", "clusterip", f"{CLUSTER}-api-server", "--tcp=80")
+        theirs = await stage.must_get(SERVICE, f"{CLUSTER}-api-server")
+        await stage.rest()
+        stage.audit.reset()
+        await stage.apply(cluster())
+        message = (await stage.says("ObjectsApplied", "False", "NameConflict"))["message"]
+        asked = stage.audit.requests()
+    assert f"{CLUSTER}-api-server" in message
+    before = asked[: next(number for number, request in enumerate(asked) if request.startswith("patch"))]
+    lists = {request for request in before if request.startswith("list")}
+    assert lists >= {"list secrets", "list jobs"}
+    assert lists.isdisjoint(f"list {kind.plural}" for kind in (CONFIG_MAP, DEPLOYMENT, INGRESS, ROLE_BINDING, SERVICE_ACCOUNT))
+    assert not [request for request in before if request.startswith(("get services", "get deployments", "get configmaps"))]
+    assert any(request.startswith("patch serviceaccounts") for request in asked), "the rest was not made"
+    assert await stage.must_get(SERVICE, f"{CLUSTER}-api-server") == theirs
 
 
 async def test_events_tell_of_each_turn_once(stage: Stage) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from airflow_operator.domain.kinds import kind_of
 from airflow_operator.domain.manifest import Kind, Live, Manifest
-from airflow_operator.kube.errors import Conflict, Expired, NotFound
+from airflow_operator.kube.errors import AlreadyExists, Conflict, Expired, NotFound
 from airflow_operator.kube.protocol import FIELD_MANAGER, STATUS_MANAGER, Kube, Propagation, WatchEvent
 from airflow_operator.kube.transport import JSON, REQUESTS_AT_ONCE, Transport, credentials, refusal
 
@@ -21,6 +21,9 @@ CHUNK = 500
 WATCH_SECONDS = 300
 SILENCE = 150.0
 """Seconds: the API server sends a bookmark about every minute, so a watch that is silent for longer is dead."""
+
+NO_VERSION = "1"
+"""A resourceVersion that no object ever has: an apply that names it makes an object and never changes one."""
 
 APPLY = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
@@ -75,9 +78,16 @@ class Client:
         """See `Kube.list`."""
         return (await self._list(kind, namespace, labels=labels, fields=fields)).items
 
-    async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
+    async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False, new: bool = False) -> Live:
         """See `Kube.apply`."""
-        return await self._apply(manifest, "", manager, {"dryRun": "All"} if dry_run else {})
+        query = {"dryRun": "All"} if dry_run else {}
+        if not new:
+            return await self._apply(manifest, "", manager, query)
+        meta = {**manifest["metadata"], "resourceVersion": NO_VERSION}
+        try:
+            return await self._apply({**manifest, "metadata": meta}, "", manager, query)
+        except Conflict as error:
+            raise AlreadyExists(error.status, "AlreadyExists", error.message) from None
 
     async def apply_status(self, manifest: Manifest, *, manager: str = STATUS_MANAGER) -> Live:
         """See `Kube.apply_status`."""

@@ -23,8 +23,8 @@ class Kube(Protocol):
     async def list(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "") -> Sequence[Live]:
         """All objects of a namespace (empty: all namespaces) that match a label and a field selector; apiVersion and kind set."""
 
-    async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
-        """Server-side apply with force; answers the object as it is afterwards."""
+    async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False, new: bool = False) -> Live:
+        """Server-side apply with force; answers the object as it is afterwards. `new`: `AlreadyExists` where it is there already."""
 
     async def apply_status(self, manifest: Manifest, *, manager: str = STATUS_MANAGER) -> Live:
         """Server-side apply of the status subresource."""

@@ -56,10 +56,10 @@ class Guarded(Wrapped):
         self._turn = turn
         self._listen = listen
 
-    async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
+    async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False, new: bool = False) -> Live:
         """See `Kube.apply`."""
         key = None if dry_run else key_of(manifest)
-        return await self._write(key, lambda: self._kube.apply(manifest, manager=manager, dry_run=dry_run))
+        return await self._write(key, lambda: self._kube.apply(manifest, manager=manager, dry_run=dry_run, new=new))
 
     async def apply_status(self, manifest: Manifest, *, manager: str = STATUS_MANAGER) -> Live:
         """See `Kube.apply_status`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from airflow_operator.domain import labels
 from airflow_operator.domain.errors import InvalidSpec
 from airflow_operator.domain.kinds import CONFIG_MAP, JOB, PERSISTENT_VOLUME_CLAIM, ROLE_BINDING, RUN_PODS, STATEFUL_SET, kind_of
 from airflow_operator.domain.manifest import Kind, Live, Manifest, ObjectKey, dig, key_of
-from airflow_operator.kube.errors import ApiError, Conflict, Forbidden, Invalid, NotFound
+from airflow_operator.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 from airflow_operator.kube.protocol import Kube, Propagation
 from airflow_operator.reconcile.fields import foreign_paths, is_applied, is_managed
 
@@ -40,6 +40,8 @@ class Desired:
     """Live children that are neither applied nor pruned."""
     prove: bool = False
     """Every object that would change is tried by dry run first, and nothing is written if one is refused."""
+    first: bool = False
+    """Nothing was ever made for the owner: its names are not looked up, and what has one of them shows when it is to be made."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,14 @@ async def apply(kube: Kube, desired: Desired, children: Sequence[Live], *, owner
     Raises `InvalidSpec` when `desired.prove` found a refusal, and `kube.errors.ApiError` for what is worth another try.
     """
     listed = {key_of(child): child for child in children}
-    targets = await _together(_find(kube, manifest, listed) for manifest in desired.objects)
+    targets = [_Target(manifest, listed.get(key_of(manifest))) for manifest in desired.objects]
+    if not desired.first:
+        targets = await _together(_find(kube, target) for target in targets)
     refused = [refusal for target in targets if (refusal := _hindrance(target, owner))]
     hindered = {refusal.key for refusal in refused}
     todo = [target for target in targets if target.key not in hindered and not target.settled]
     if desired.prove:
-        await _together(_prove(kube, target) for target in todo)
+        await _together(_prove(kube, target, owner) for target in todo)
 
     found = listed | {target.key: target.live for target in targets if target.live is not None}
     foreign = {refusal.key for refusal in refused if refusal.reason == "NameConflict"}
@@ -107,7 +111,7 @@ async def apply(kube: Kube, desired: Desired, children: Sequence[Live], *, owner
     live = {key: child for key, child in found.items() if key not in foreign and _controller(child).get("uid", uid) == uid}
     changed: list[ObjectKey] = []
     for _, wave in groupby(sorted(todo, key=_runs_pods), key=_runs_pods):
-        for target, outcome in await _together(_write(kube, target) for target in wave):
+        for target, outcome in await _together(_write(kube, target, owner) for target in wave):
             if isinstance(outcome, Refusal):
                 refused.append(outcome)
                 continue
@@ -121,11 +125,11 @@ async def apply(kube: Kube, desired: Desired, children: Sequence[Live], *, owner
     return Applied({key: child for key, child in live.items() if key not in pruned}, tuple(changed), tuple(pruned), tuple(refused))
 
 
-async def prove(kube: Kube, manifests: Sequence[Manifest], children: Sequence[Live]) -> None:
+async def prove(kube: Kube, manifests: Sequence[Manifest], children: Sequence[Live], *, owner: Live | None) -> None:
     """Try by dry run each of `manifests` that would change something; raises `InvalidSpec` where one is refused."""
     listed = {key_of(child): child for child in children}
     targets = [_Target(manifest, listed.get(key_of(manifest))) for manifest in manifests]
-    await _together(_prove(kube, target) for target in targets if not target.settled)
+    await _together(_prove(kube, target, owner) for target in targets if not target.settled)
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ class Outlook:
 async def outlook(kube: Kube, manifests: Sequence[Manifest], children: Sequence[Live], *, owner: Live | None) -> list[Outlook]:
     """What `apply` would do with each of `manifests`, without doing it."""
     listed = {key_of(child): child for child in children}
-    targets = await _together(_find(kube, manifest, listed) for manifest in manifests)
+    targets = await _together(_find(kube, _Target(manifest, listed.get(key_of(manifest)))) for manifest in manifests)
     return [Outlook(target.manifest, target.live, target.settled, _hindrance(target, owner)) for target in targets]
 
 
@@ -158,12 +162,12 @@ async def _together(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
     return results
 
 
-async def _find(kube: Kube, manifest: Manifest, listed: Mapping[ObjectKey, Live]) -> _Target:
-    key = key_of(manifest)
-    if key in listed:
-        return _Target(manifest, listed[key])
-    # Not listed: absent, somebody else's, or ours without its label.
-    return _Target(manifest, await kube.get(kind_of(manifest), key.namespace, key.name))
+async def _find(kube: Kube, target: _Target) -> _Target:
+    """The target with what is not listed: nothing, somebody else's object, or ours without its label."""
+    if target.live is not None:
+        return target
+    key = target.key
+    return replace(target, live=await kube.get(kind_of(target.manifest), key.namespace, key.name))
 
 
 def _hindrance(target: _Target, owner: Live | None) -> Refusal | None:
@@ -208,13 +212,17 @@ def _version(live: Live | None) -> str:
     return str(dig(live, "metadata", "resourceVersion", default=""))
 
 
-async def _prove(kube: Kube, target: _Target) -> None:
+async def _prove(kube: Kube, target: _Target, owner: Live | None) -> None:
     try:
         if target.live is not None and foreign_paths(target.manifest, target.live):
             # What others put in would be merged into the trial; what counts is the object without it.
             await _try_anew(kube, target.manifest)
         else:
-            await kube.apply(target.manifest, dry_run=True)
+            await kube.apply(target.manifest, dry_run=True, new=target.live is None)
+    except AlreadyExists:
+        found = await _find(kube, target)
+        if found.live is not None and not _hindrance(found, owner):
+            await _prove(kube, found, owner)
     except Forbidden as error:
         raise Refused(target.key, error) from error
     except Invalid as error:
@@ -225,7 +233,7 @@ async def _prove(kube: Kube, target: _Target) -> None:
 async def _try_anew(kube: Kube, manifest: Manifest) -> None:
     """Dry run as if the object did not exist yet, under a name that nothing has."""
     name = f"{manifest['metadata']['name'][:40]}-anew"
-    await kube.apply({**manifest, "metadata": {**manifest["metadata"], "name": name}}, dry_run=True)
+    await kube.apply({**manifest, "metadata": {**manifest["metadata"], "name": name}}, dry_run=True, new=True)
 
 
 async def _is_sound(kube: Kube, target: _Target) -> bool:
@@ -239,9 +247,13 @@ async def _is_sound(kube: Kube, target: _Target) -> bool:
     return True
 
 
-async def _write(kube: Kube, target: _Target) -> tuple[_Target, Live | Refusal]:
+async def _write(kube: Kube, target: _Target, owner: Live | None) -> tuple[_Target, Live | Refusal]:
     try:
-        return target, await _bring(kube, target)
+        try:
+            return target, await _bring(kube, target)
+        except AlreadyExists:
+            target = await _find(kube, target)
+            return target, _hindrance(target, owner) or await _bring(kube, target)
     except (Forbidden, Invalid, NotFound) as error:
         return target, Refusal(target.key, type(error).__name__, f"The API server refused {target.key}: {error.message}")
 
@@ -255,7 +267,7 @@ async def _bring(kube: Kube, target: _Target) -> Live | Refusal:
         if is_applied(target.manifest, live):
             return live
     try:
-        applied = await kube.apply(target.manifest)
+        applied = await kube.apply(target.manifest, new=live is None)
     except Invalid:
         if not await _is_sound(kube, target):
             raise
@@ -288,7 +300,7 @@ async def _recreate(kube: Kube, target: _Target) -> Live | Refusal:
     await kube.delete(kind, key.namespace, key.name, uid=uid, propagation=RECREATED[kind])
     if await kube.get(kind, key.namespace, key.name) is not None:
         return Refusal(key, "Terminating", f"{key} is being replaced, since a field that cannot be changed has changed.")
-    return await kube.apply(target.manifest)
+    return await kube.apply(target.manifest, new=True)
 
 
 def _stale(desired: Desired, children: Iterable[Live]) -> list[Live]:

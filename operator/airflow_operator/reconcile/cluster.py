@@ -94,7 +94,7 @@ async def prove_opaque(kube: Kube, cluster: ValidatedCluster, step: Step, seen: 
         status = dig(seen.resource, "status", default={})
         told = any(item["type"] == "SpecValid" and item["status"] == "True" for item in status.get("conditions", ()))
         new = not told or status.get("observedGeneration") != seen.resource["metadata"]["generation"]
-        await prove_pods(kube, cluster, (*step.objects, *step.later), children_of(seen), new=new)
+        await prove_pods(kube, cluster, (*step.objects, *step.later), children_of(seen), owner=seen.resource, new=new)
 
 
 def children_of(seen: SeenCluster) -> tuple[Live, ...]:
@@ -112,7 +112,7 @@ async def _carry_out(ctx: Context, cluster: ValidatedCluster, step: Step, seen: 
             await ctx.kube.delete(kind_of(live[key]), key.namespace, key.name, uid=live[key]["metadata"]["uid"])
     gone = set(step.discard)
     remaining = [child for key, child in live.items() if key not in gone]
-    return await apply(ctx.kube, Desired(step.objects, step.keep), remaining, owner=seen.resource)
+    return await apply(ctx.kube, Desired(step.objects, step.keep, first=seen.first), remaining, owner=seen.resource)
 
 
 def _expect_news(ctx: Context, cluster: ValidatedCluster, keys: Keys) -> None:

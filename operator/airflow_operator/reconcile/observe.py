@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from airflow_operator.airflow.releases import RELEASES
 from airflow_operator.api import AirflowClusterSpec, parse_cluster
@@ -15,6 +15,7 @@ from airflow_operator.domain.kinds import (
     AIRFLOW_CLUSTER,
     CHILD_KINDS,
     CONFIG_MAP,
+    JOB,
     NAMESPACE,
     OPTIONAL_KINDS,
     PERSISTENT_VOLUME_CLAIM,
@@ -27,12 +28,16 @@ from airflow_operator.kube.errors import NotFound
 from airflow_operator.reconcile import redaction, references, refused_pods
 from airflow_operator.reconcile.address import base_path
 from airflow_operator.reconcile.base_access import base_of
-from airflow_operator.reconcile.observe_base import lists, look_at_base, look_beside_base
+from airflow_operator.reconcile.observe_base import look_at_base, look_beside_base
 from airflow_operator.reconcile.types import Health, SeenCluster
 
 if TYPE_CHECKING:
     from airflow_operator.kube.protocol import Kube
     from airflow_operator.runtime.context import Context
+
+KINDS = (*CHILD_KINDS, POD, *OPTIONAL_KINDS)
+FIRST_KINDS = (SECRET, JOB, *OPTIONAL_KINDS)
+"""What shows whether anything was ever made for a cluster, its keys and the evidence of its database; and what may be unknown here."""
 
 
 async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None:
@@ -45,16 +50,15 @@ async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None
     wanted = {(reference.kind, reference.name) for reference in references.of_spec(spec)} if spec else set()
     # Registered before they are read: a change in between is then not missed.
     ctx.references.set(namespace, name, wanted)
-    own_namespace, base, (children, beside, absent), found = await asyncio.gather(
-        kube.get(NAMESPACE, "", namespace),
+    own, base, listed, found = await asyncio.gather(
+        _metadata(kube, namespace),
         look_at_base(kube, resource),
-        _children(kube, namespace, name, with_base=base_of(resource)[0] == namespace),
+        _children(kube, resource),
         _read_references(kube, namespace, wanted),
     )
-    own = dig(own_namespace, "metadata", default={})
-    base = await look_beside_base(kube, resource, base, own.get("labels", {}), beside)
-    secret = redaction.values_of([*children, *base.provisioning, *found.values()])
-    children = redaction.redacted(await refused_pods.told(kube, namespace, children), secret)
+    base = await look_beside_base(kube, resource, base, own.get("labels", {}), listed.beside_base)
+    secret = redaction.values_of([*listed.children, *base.provisioning, *found.values()])
+    children = redaction.redacted(await refused_pods.told(kube, namespace, listed.children), secret)
     pods = [item for item in children if item["kind"] == "Pod"]
     return SeenCluster(
         resource=resource,
@@ -68,13 +72,19 @@ async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None
         health=_without(await _health(ctx, namespace, name, spec, pods), secret),
         commits=ctx.news.commits(namespace, name),
         now=ctx.now(),
-        absent=absent,
+        absent=listed.absent,
+        first=listed.nothing_yet,
         namespace_going="deletionTimestamp" in own,
         namespace_labels=own.get("labels", {}),
         base_refused=base.refused,
         base_ca=base.ca,
-        base_namespace_going=base.namespace_going or (beside is not None and "deletionTimestamp" in own),
+        base_namespace_going=base.namespace_going or (listed.beside_base is not None and "deletionTimestamp" in own),
     )
+
+
+async def _metadata(kube: Kube, namespace: str) -> dict[str, Any]:
+    """What is said of a namespace; empty where it is gone."""
+    return dict(dig(await kube.get(NAMESPACE, "", namespace), "metadata", default={}))
 
 
 def _spec_of(resource: Live) -> AirflowClusterSpec | None:
@@ -85,24 +95,50 @@ def _spec_of(resource: Live) -> AirflowClusterSpec | None:
         return None
 
 
-async def _children(kube: Kube, namespace: str, name: str, *, with_base: bool) -> tuple[list[Live], list[Live] | None, frozenset[Kind]]:
-    """All children and pods; what is kept beside the base, where that is `with_base` here; the kinds that this Kubernetes lacks."""
+@dataclass(frozen=True)
+class _Listed:
+    children: list[Live]
+    """And pods."""
+    beside_base: list[Live] | None
+    """What is kept beside the base, where that is in the same namespace."""
+    absent: frozenset[Kind]
+    """The kinds that this Kubernetes lacks."""
+    nothing_yet: bool = False
+    """Nothing was ever made for the cluster."""
+
+
+async def _children(kube: Kube, resource: Live) -> _Listed:
+    namespace, name = resource["metadata"]["namespace"], resource["metadata"]["name"]
+    with_base = base_of(resource)[0] == namespace
     selector = f"{labels.CLUSTER}={name}" + ("" if with_base else f",!{labels.CLUSTER_NAMESPACE}")
 
-    async def optional(kind: Kind) -> Sequence[Live] | None:
-        try:
-            return await kube.list(kind, namespace, labels=selector)
-        except NotFound:
-            return None
+    async def listed(kinds: Iterable[Kind]) -> dict[Kind, Sequence[Live] | None]:
+        kinds = tuple(kinds)
+        return dict(zip(kinds, await asyncio.gather(*(_list(kube, kind, namespace, selector) for kind in kinds)), strict=True))
 
-    usual, *others = await asyncio.gather(
-        lists(kube, (*CHILD_KINDS, POD), namespace, selector), *(optional(kind) for kind in OPTIONAL_KINDS)
-    )
-    absent = frozenset(kind for kind, items in zip(OPTIONAL_KINDS, others, strict=True) if items is None)
-    found: dict[str, list[Live]] = {}
-    for item in (*(usual or ()), *(item for items in others for item in items or ())):
-        found.setdefault(dig(item, "metadata", "labels", labels.CLUSTER_NAMESPACE, default=""), []).append(item)
-    return found.get("", []), found.get(namespace, []) if with_base else None, absent
+    nothing_yet = False
+    found: dict[Kind, Sequence[Live] | None] = {}
+    if with_base and not resource.get("status") and "deletionTimestamp" not in resource["metadata"]:
+        # The copy of the keys, beside the base, is made before all else, and stays: without it there is nothing to list.
+        found = await listed(FIRST_KINDS)
+        nothing_yet = not any(found.values())
+    if not nothing_yet:
+        found |= await listed(kind for kind in KINDS if kind not in found)
+    split: dict[str, list[Live]] = {}
+    for item in (item for kind in KINDS for item in found.get(kind) or ()):
+        split.setdefault(dig(item, "metadata", "labels", labels.CLUSTER_NAMESPACE, default=""), []).append(item)
+    absent = frozenset(kind for kind, items in found.items() if items is None)
+    return _Listed(split.get("", []), split.get(namespace, []) if with_base else None, absent, nothing_yet)
+
+
+async def _list(kube: Kube, kind: Kind, namespace: str, selector: str) -> Sequence[Live] | None:
+    """None where this Kubernetes does not know the kind, and need not."""
+    try:
+        return await kube.list(kind, namespace, labels=selector)
+    except NotFound:
+        if kind not in OPTIONAL_KINDS:
+            raise
+        return None
 
 
 async def _read_references(kube: Kube, namespace: str, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], Live | None]:

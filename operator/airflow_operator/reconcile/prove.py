@@ -48,7 +48,9 @@ def opaque_parts(spec: AirflowClusterSpec) -> bool:
     return bool(spec.git_sync.security_context or peers) or any(is_opaque(layer) for layer in layers if layer)
 
 
-async def prove_pods(kube: Kube, cluster: ValidatedCluster, wanted: Sequence[Manifest], children: Sequence[Live], *, new: bool) -> None:
+async def prove_pods(
+    kube: Kube, cluster: ValidatedCluster, wanted: Sequence[Manifest], children: Sequence[Live], *, owner: Live, new: bool
+) -> None:
     """Try everything that would change; InvalidSpec names the field of the spec and has the API server's words.
 
     `new`: this spec has not been found good yet. Jobs, which do not stay, are tried only then.
@@ -57,7 +59,7 @@ async def prove_pods(kube: Kube, cluster: ValidatedCluster, wanted: Sequence[Man
     if new:
         await _prove_job(kube, cluster)
     try:
-        await prove(kube, wanted, children)
+        await prove(kube, wanted, children, owner=owner)
     except Refused as error:
         refused = next(item for item in wanted if key_of(item) == error.key)
         template = dig(refused, "spec", "template")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -30,8 +31,10 @@ async def keep_keys(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) ->
 
     Raises Waiting, reason KeyMalformed, KeyMismatch or KeyLost, when a person has to help.
     """
-    own = secret(seen.children, names.keys(cluster.name)) or await unlisted(kube, keys.secret_of(cluster.name, cluster.namespace, {}))
-    copy = secret(seen.provisioning, names.keys_copy(cluster.namespace, cluster.name)) or await unlisted(kube, _copy(cluster, {}))
+    own, copy = await asyncio.gather(
+        _found(kube, seen.children, keys.secret_of(cluster.name, cluster.namespace, {})),
+        _found(kube, seen.provisioning, _copy(cluster, {})),
+    )
     found = own or copy
     if found is None:
         found = await _generate(kube, cluster, seen)
@@ -75,7 +78,7 @@ async def keep_admin(kube: Kube, cluster: ValidatedCluster, own: Keys, seen: See
         return Admin(settings.secret_ref.name, own.checksum(dict(data)))
     name = names.admin(cluster.name)
     wanted = _generated_admin(cluster, name)
-    found = secret(seen.children, name) or await unlisted(kube, wanted) or await create_once(kube, wanted)
+    found = await _found(kube, seen.children, wanted) or await create_once(kube, wanted)
     return Admin(name, own.checksum(dict(dig(found, "data", default={}))))
 
 
@@ -119,6 +122,10 @@ def _generated_admin(cluster: ValidatedCluster, name: str) -> Manifest:
         "type": "kubernetes.io/basic-auth",
         "data": keys.encode({"username": ADMIN_USER, "password": secrets.token_urlsafe(18)}),
     }
+
+
+async def _found(kube: Kube, listed: tuple[Live, ...], wanted: Manifest) -> Live | None:
+    return secret(listed, wanted["metadata"]["name"]) or await unlisted(kube, wanted)
 
 
 async def unlisted(kube: Kube, wanted: Manifest) -> Live | None:

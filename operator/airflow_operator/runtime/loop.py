@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from airflow_operator.domain.errors import Waiting
-from airflow_operator.kube.errors import ApiError, Conflict, Unavailable
+from airflow_operator.kube.errors import AlreadyExists, ApiError, Conflict, Unavailable
 from airflow_operator.reconcile.types import LookAgain
 from airflow_operator.runtime.leader import NotLeading
 from airflow_operator.settings import Settings
@@ -186,7 +186,7 @@ async def _rest(flag: asyncio.Event, seconds: float, debounce: float) -> None:
 
 def report(title: str, error: Exception, rest: float) -> None:
     """Log a failed step: expected failures in one line, bugs with their traceback."""
-    if isinstance(error, Waiting | Unavailable | Conflict | NotLeading | TimeoutError):
+    if isinstance(error, Waiting | Unavailable | AlreadyExists | Conflict | NotLeading | TimeoutError):
         log.warning("%s: %s; next try in %.0f s", title, _in_words(error), rest)
     else:
         log.error("%s: unexpected failure; next try in %.0f s", title, rest, exc_info=error)

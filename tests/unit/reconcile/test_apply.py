@@ -11,7 +11,7 @@ import pytest
 from airflow_operator.domain import labels
 from airflow_operator.domain.errors import InvalidSpec
 from airflow_operator.domain.manifest import Kind, Live, Manifest
-from airflow_operator.kube.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, Unavailable
+from airflow_operator.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound, Unavailable
 from airflow_operator.reconcile.apply import Desired, apply
 
 OWNER: Manifest = {
@@ -50,8 +50,10 @@ class ScriptedKube:
         await self._ask("get", name)
         return self.existing.get(name)
 
-    async def apply(self, manifest: Manifest, *, manager: str = "", dry_run: bool = False) -> Live:
+    async def apply(self, manifest: Manifest, *, manager: str = "", dry_run: bool = False, new: bool = False) -> Live:
         await self._ask("try" if dry_run else "apply", manifest["metadata"]["name"])
+        if new and manifest["metadata"]["name"] in self.existing:
+            raise AlreadyExists(409, "AlreadyExists", "it is there")
         return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": "2"}}
 
     async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[dict[str, Any]]) -> Live:
@@ -98,6 +100,45 @@ async def test_a_refusal_is_reported_and_the_rest_goes_on(error: ApiError) -> No
     assert (refusal.key.name, refusal.reason) == ("s1", type(error).__name__)
     assert refusal.message == f"The API server refused Secret n/s1: {error.message}"
     assert [key.name for key in applied.changed] == ["d"]
+
+
+async def test_names_are_not_looked_up_where_nothing_was_ever_made() -> None:
+    kube = ScriptedKube()
+    theirs: Live = {**child("Service", "theirs"), "metadata": {"name": "theirs", "namespace": "n", "uid": "1"}}
+    kube.existing = {"theirs": theirs}
+    applied = await run(kube, child("Service", "mine"), child("Service", "theirs"), first=True)
+    assert sorted(kube.asked) == ["apply mine", "apply theirs", "get theirs"]
+    assert [(refusal.key.name, refusal.reason) for refusal in applied.refused] == [("theirs", "NameConflict")]
+    assert [key.name for key in applied.live] == ["mine"]
+
+
+async def test_what_appears_between_the_look_and_the_write_is_not_taken_over() -> None:
+    class Hurried(ScriptedKube):
+        async def apply(self, manifest: Manifest, **options: Any) -> Live:
+            self.existing.setdefault("s", {**child("Service", "s"), "metadata": {"name": "s", "namespace": "n", "uid": "1"}})
+            return await super().apply(manifest, **options)
+
+    kube = Hurried()
+    applied = await run(kube, child("Service", "s"))
+    assert kube.asked == ["get s", "apply s", "get s"]
+    assert [refusal.reason for refusal in applied.refused] == ["NameConflict"]
+
+
+async def test_own_object_that_was_not_listed_is_brought_to_its_desire() -> None:
+    kube = ScriptedKube()
+    kube.existing = {"s": {**child("Service", "s"), "spec": {"type": "NodePort"}}}
+    kube.existing["s"]["metadata"] = {**kube.existing["s"]["metadata"], "resourceVersion": "1"}
+    applied = await run(kube, child("Service", "s"), first=True)
+    assert kube.asked == ["apply s", "get s", "apply s"]
+    assert [key.name for key in applied.changed] == ["s"]
+    assert not applied.refused
+
+
+async def test_trial_of_what_is_there_already_is_of_the_change() -> None:
+    kube = ScriptedKube()
+    kube.existing = {"s": {**child("Service", "s"), "spec": {"type": "NodePort"}}}
+    await run(kube, child("Service", "s"), first=True, prove=True)
+    assert kube.asked[:3] == ["try s", "get s", "try s"]
 
 
 async def test_nothing_is_written_when_a_trial_is_refused() -> None:

@@ -89,7 +89,7 @@ async def preview_base(ctx: Context, rehearsal: Rehearsal, resource: Live) -> Pr
         spec = parse_base(resource).spec
         children = await bases.children_of(ctx.kube, meta["namespace"], meta["name"])
         wanted = await _wanted_of_base(ctx, resource, spec, children)
-        await prove(ctx.kube, wanted, bases.owned(children))
+        await prove(ctx.kube, wanted, bases.owned(children), owner=resource)
     except Refused as error:
         return Preview(refusal=bases.blamed(error, spec, wanted).message)
     except InvalidSpec as error:

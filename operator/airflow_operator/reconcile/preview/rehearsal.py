@@ -34,9 +34,9 @@ class Rehearsal(Wrapped):
         mine = {key: item for key, item in self._given.items() if kind_of(item) == kind and namespace in ("", key.namespace)}
         return [*{**found, **{key: item for key, item in mine.items() if not (labels or fields) or key in found}}.values()]
 
-    async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Live:
+    async def apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER, dry_run: bool = False, new: bool = False) -> Live:
         """Always a dry run."""
-        return await self._kube.apply(manifest, manager=manager, dry_run=True)
+        return await self._kube.apply(manifest, manager=manager, dry_run=True, new=new)
 
     async def apply_status(self, manifest: Manifest, *, manager: str = STATUS_MANAGER) -> Live:
         """Nothing is told to anybody."""
