@@ -9,9 +9,10 @@ BENCH := $(RUN) python -m tests.bench
 WORKERS ?= 2
 SLICE ?= 1
 POINT ?=
+PICK ?=
 QUICK ?=
 
-.PHONY: help setup check test faults security sbom audit e2e e2e-all demo bench generate compatible up down clean
+.PHONY: help setup check test rights faults security sbom audit e2e e2e-all demo bench generate compatible up down clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -39,9 +40,13 @@ test: check ## check, and the integration tests on a real etcd, kube-apiserver (
 	$(CLUSTER) build control-plane kubernetes-1.30
 	$(PYTEST) -n $(WORKERS) -m integration --durations=10 tests
 
-faults: setup ## the operator killed, refused and misled at each of its requests; SLICE=4 runs every fourth point, POINT=create-017-after one
+rights: setup ## the scenarios of the integration tests under the rights of the other installs: `make test` has those of cluster-wide
 	$(CLUSTER) build control-plane
-	FAULTS_SLICE=$(SLICE) FAULTS_POINT='$(POINT)' $(PYTEST) -n 0 -m faults $(if $(POINT),-k sweep) --durations=10 tests/faults
+	for install in opt-in single-namespace; do INSTALL=$$install $(PYTEST) -n $(WORKERS) -m integration tests/integration -k scenario || exit; done
+
+faults: setup ## the operator killed, refused and misled at each of its requests; SLICE=4 runs every fourth point, POINT=create-017-after one, PICK="crash or stale" two of the sweeps
+	$(CLUSTER) build control-plane
+	FAULTS_SLICE=$(SLICE) FAULTS_POINT='$(POINT)' $(PYTEST) -n 0 -m faults $(if $(PICK)$(POINT),-k "$(or $(PICK),sweep)") --durations=10 tests/faults
 
 security: setup ## proofs of what stays apart and stays secret, on a real etcd and kube-apiserver
 	$(CLUSTER) build control-plane

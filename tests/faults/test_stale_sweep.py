@@ -20,8 +20,11 @@ WINDOW = 60
 STEPS = ("create", "heads", "config", "recreate", "drop")
 
 
-def stale(number: int, *, restart: bool) -> Callable[[Case, Asked], Fault | None]:
-    """Reads after the step's so many-th write show the moment before it; `restart`: to an operator that was killed by it."""
+Wanted = Callable[[Case, Asked], bool]
+
+
+def stale(at: Wanted, of: Callable[[Asked], bool], *, restart: bool = False) -> Callable[[Case, Asked], Fault | None]:
+    """After the first write that is wanted, reads `of` something show the moment before it; `restart`: to an operator that it killed."""
     before, until = 0, 0
 
     def strike(case: Case, asked: Asked) -> Fault | None:
@@ -37,25 +40,38 @@ def stale(number: int, *, restart: bool) -> Callable[[Case, Asked], Fault | None
                 return exchange.hang_up()
             return answer
 
-        if case.place(asked) == number:
+        if not before and at(case, asked):
             return write
-        # What kinds there are is not of the store.
-        kept = asked.verb in ("get", "list") and not asked.plural.startswith("/")
-        past = before and asked.number <= until and kept
+        past = before and asked.number <= until and asked.verb in ("get", "list") and of(asked)
         return as_of(before) if past else None
 
     return strike
 
 
+def everything(asked: Asked) -> bool:
+    # What kinds there are is not of the store.
+    return not asked.plural.startswith("/")
+
+
 def each_write(workflow: Workflow, asked: Sequence[Asked]) -> list[Point]:
+    """After each write all is seen as it was before it, by the same operator and by its successor; and what was written of each kind."""
+
+    def place(number: int) -> Wanted:
+        return lambda case, asked: case.place(asked) == number
+
+    def kind(plural: str) -> tuple[Wanted, Callable[[Asked], bool]]:
+        return lambda _, asked: bool(asked.write) and asked.plural == plural and not asked.subresource, lambda asked: asked.plural == plural
+
     # Of a status or an Event nothing is read again.
-    numbers = [
-        number for number, each in enumerate([each for each in asked if each.write], 1) if not each.subresource and each.plural != "events"
-    ]
+    writes = [(number, each) for number, each in enumerate((each for each in asked if each.write), 1)]
+    read_again = [(number, each) for number, each in writes if not each.subresource and each.plural != "events"]
     return [
-        Point(f"{workflow.name}-{number:03}-{name}", stale(number, restart=name == "travel"))
-        for number in numbers
-        for name in ("stale", "travel")
+        *(
+            Point(f"{workflow.name}-{number:03}-{name}", stale(place(number), everything, restart=name == "travel"))
+            for number, _ in read_again
+            for name in ("stale", "travel")
+        ),
+        *(Point(f"{workflow.name}-unseen-{plural}", stale(*kind(plural))) for plural in sorted({each.plural for _, each in read_again})),
     ]
 
 

@@ -13,6 +13,7 @@ from airflow_operator.kube.protocol import Kube
 from devcluster.control_plane import ControlPlane
 from tests.integration.audit import Audit
 from tests.integration.players import PodPlayer
+from tests.integration.rights import Rights
 from tests.integration.running import install_crds
 from tests.integration.scenario import Stage
 
@@ -68,7 +69,13 @@ def our_kinds(control_plane: ControlPlane) -> None:
     install_crds(control_plane)
 
 
+@pytest.fixture(scope="session")
+def rights(our_kinds: None, control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Rights:
+    """What a shipped install grants."""
+    return Rights(control_plane, tmp_path_factory.mktemp("rights"))
+
+
 @pytest.fixture
-def stage(our_kinds: None, control_plane: ControlPlane, namespace: str, admin: Kube, player: PodPlayer) -> Stage:
-    """A namespace for a scenario."""
-    return Stage(control_plane, namespace, admin, player)
+def stage(rights: Rights, control_plane: ControlPlane, namespace: str, admin: Kube, player: PodPlayer) -> Stage:
+    """A namespace for a scenario, in which the operator has the rights of a shipped install."""
+    return Stage(control_plane, namespace, admin, player, rights.account(namespace))

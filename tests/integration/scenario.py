@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from devcluster.control_plane import ControlPlane
 from tests.integration.audit import Audit
 from tests.integration.eventually import eventually
 from tests.integration.players import PodPlayer
+from tests.integration.rights import OPT_IN, Account
 from tests.integration.running import QUICK, GivenHealth, RunningOperator, running_operator
 from tests.integration.scenario_world import World
 
@@ -61,8 +62,10 @@ def cluster(name: str = CLUSTER, on: str = BASE, **spec: Any) -> Manifest:
 class Stage:
     """One namespace, and what happens in it."""
 
-    def __init__(self, control_plane: ControlPlane, namespace: str, admin: Kube, player: PodPlayer) -> None:
+    def __init__(self, control_plane: ControlPlane, namespace: str, admin: Kube, player: PodPlayer, account: Account | None = None) -> None:
+        """`account`: whom the operator is; without one it is a cluster administrator."""
         self.control_plane = control_plane
+        self.account = account
         self.namespace = namespace
         self.admin = admin
         self.player = player
@@ -74,13 +77,20 @@ class Stage:
         self.patience = 0.0
         """The least time, in seconds, that anything is waited for."""
 
-    def operator(self, **changes: Any) -> AbstractAsyncContextManager[RunningOperator]:
-        """An operator for this namespace; `changes` are settings, or `hang_before_write`."""
+    @asynccontextmanager
+    async def operator(self, *others: str, **changes: Any) -> AsyncIterator[RunningOperator]:
+        """An operator for this namespace and `others`; `changes` are settings, or `hang_before_write`.
+
+        It asks for nothing that it has no right to.
+        """
         hang = changes.pop("hang_before_write", None)
-        settings: Settings = replace(QUICK, **changes)
-        return running_operator(
-            self.control_plane.kubeconfig, self.namespace, health=self.health, settings=settings, hang_before_write=hang
-        )
+        settings: Settings = replace(QUICK, **{"opt_in": OPT_IN, **changes})
+        kubeconfig = self.account.kubeconfig if self.account else self.control_plane.kubeconfig
+        with self.account.refused_nothing() if self.account else nullcontext():
+            async with running_operator(
+                kubeconfig, self.namespace, *others, health=self.health, settings=settings, hang_before_write=hang
+            ) as operator:
+                yield operator
 
     # A person's hands.
 

@@ -12,19 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from airflow_operator.cli.deployed import settings_of
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, SECRET, SERVICE
 from airflow_operator.settings import Settings
 from devcluster.control_plane import ControlPlane
 from tests.integration.eventually import eventually
+from tests.integration.rights import INSTALLS, kubeconfig_of
 from tests.integration.running import QUICK, RunningOperator, running_operator
 from tests.integration.scenario import BASE, CLUSTER, Stage, base, cluster
 
 pytestmark = pytest.mark.integration
-
-INSTALL = Path(__file__).parents[2] / "manifests" / "install"
 
 
 @pytest.fixture(params=["cluster-wide", "opt-in", "single-namespace"])
@@ -35,13 +33,13 @@ def installed(request: pytest.FixtureRequest, stage: Stage, tmp_path: Path) -> I
     """
     with install(request.param, stage, tmp_path) as account:
         if request.param == "opt-in":
-            stage.kubectl("apply", "-k", str(INSTALL / "grant"))
+            stage.kubectl("apply", "-k", str(INSTALLS / "grant"))
         yield account
 
 
 @contextmanager
 def install(name: str, stage: Stage, folder: Path) -> Iterator[str]:
-    plane, source = stage.control_plane, INSTALL / name
+    plane, source = stage.control_plane, INSTALLS / name
     namespace = "airflow-operator"
     if name == "single-namespace":
         namespace = stage.namespace
@@ -63,7 +61,7 @@ def settings_of_install(stage: Stage, account: str) -> Settings:
 
 def for_namespace(namespace: str, folder: Path) -> Path:
     """A copy of the install for one namespace, edited as its first lines say."""
-    shutil.copytree(INSTALL, folder / "install")
+    shutil.copytree(INSTALLS, folder / "install")
     kustomization = folder / "install" / "single-namespace" / "kustomization.yaml"
     text = kustomization.read_text()
     assert text.count("\nnamespace: airflow\n") == 1
@@ -71,21 +69,10 @@ def for_namespace(namespace: str, folder: Path) -> Path:
     return kustomization.parent
 
 
-def kubeconfig_of(stage: Stage, account: str, folder: Path) -> Path:
-    """A kubeconfig with the rights of the operator's account and no other."""
-    namespace, _, name = account.partition(":")
-    token = stage.control_plane.kubectl("-n", namespace, "create", "token", name).stdout.strip()
-    config: dict[str, Any] = yaml.safe_load(stage.control_plane.kubeconfig.read_text())
-    config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
-    path = folder / "operator.kubeconfig"
-    path.write_text(yaml.safe_dump(config))
-    return path
-
-
 @asynccontextmanager
 async def operator_with_its_own_rights(stage: Stage, account: str, folder: Path, **changes: Any) -> AsyncIterator[RunningOperator]:
     """`changes` are settings."""
-    path = kubeconfig_of(stage, account, folder)
+    path = kubeconfig_of(stage.control_plane, account, folder)
     settings = replace(settings_of_install(stage, account), **changes)
     async with running_operator(path, *settings.namespaces, health=stage.health, settings=settings) as operator:
         yield operator
@@ -178,7 +165,7 @@ def test_what_the_operator_may_do_elsewhere(stage: Stage, installed: str) -> Non
     ],
 )
 async def test_roles_of_people_reach_our_resources(stage: Stage, role: str, allowed: list[str], refused: list[str]) -> None:
-    stage.control_plane.kubectl("apply", "--server-side", "-k", str(INSTALL / "roles"))
+    stage.control_plane.kubectl("apply", "--server-side", "-k", str(INSTALLS / "roles"))
     stage.kubectl("create", "rolebinding", "person", f"--clusterrole={role}", "--user=ada")
 
     async def aggregated() -> bool:

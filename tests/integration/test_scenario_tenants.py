@@ -18,7 +18,8 @@ from airflow_operator.kube.protocol import Kube
 from devcluster.control_plane import ControlPlane
 from tests.integration.eventually import eventually
 from tests.integration.players import PodPlayer
-from tests.integration.running import RunningOperator, running_operator
+from tests.integration.rights import SINGLE, Rights
+from tests.integration.running import RunningOperator
 from tests.integration.scenario import BASE, CLUSTER, Stage, base, cluster
 from tests.integration.test_scenario_delete import COLLECTION
 
@@ -31,11 +32,11 @@ class Two:
 
     platform: Stage
     team: Stage
+    rights: Rights
 
     def operator(self) -> AbstractAsyncContextManager[RunningOperator]:
         """One operator for both."""
-        kubeconfig = self.team.control_plane.kubeconfig
-        return running_operator(kubeconfig, self.platform.namespace, self.team.namespace, health=self.team.health)
+        return self.team.operator(self.platform.namespace)
 
     def base(self, *teams: str, **spec: Any) -> Manifest:
         """The base; it allows these namespaces."""
@@ -71,15 +72,18 @@ class Two:
 
         await eventually(gone, within=COLLECTION)
         await asyncio.to_thread(kubectl, "create", "namespace", name)
+        await asyncio.to_thread(self.rights.account, name)
 
 
 @pytest.fixture
-async def two(our_kinds: None, control_plane: ControlPlane, namespace: str, admin: Kube) -> AsyncIterator[Two]:
+async def two(rights: Rights, control_plane: ControlPlane, namespace: str, admin: Kube) -> AsyncIterator[Two]:
+    if SINGLE:
+        pytest.skip("this install serves one namespace")
     platform = f"{namespace}-base"
     control_plane.kubectl("create", "namespace", platform)
     async with PodPlayer(control_plane, platform, namespace) as player:
-        made = Two(Stage(control_plane, platform, admin, player), Stage(control_plane, namespace, admin, player))
-        yield made
+        of_base, of_team = (Stage(control_plane, name, admin, player, rights.account(name)) for name in (platform, namespace))
+        yield Two(of_base, of_team, rights)
 
 
 async def test_a_cluster_waits_for_the_grant_and_what_runs_outlives_it(two: Two) -> None:

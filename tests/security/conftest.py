@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from tests.integration.conftest import admin, audit, control_plane, kube, namespace, our_kinds, player, stage  # noqa: F401
+from tests.integration.conftest import admin, audit, control_plane, kube, namespace, our_kinds, player, rights, stage  # noqa: F401

@@ -24,8 +24,9 @@ from airflow_operator.domain.kinds import (
 from airflow_operator.domain.permissions import RBAC, Rule
 from airflow_operator.kube.client import connect
 from airflow_operator.runtime.leader import Leader, Timing
+from tests.integration.rights import INSTALLS, kubeconfig_of
 from tests.integration.scenario import BASE, CLUSTER, PATIENCE, Stage, base, cluster
-from tests.integration.test_install import INSTALL, install, kubeconfig_of, operator_with_its_own_rights, refused_requests
+from tests.integration.test_install import install, operator_with_its_own_rights, refused_requests
 from tests.integration.test_scenario_gateway import GATEWAY, accept, crd
 
 pytestmark = [pytest.mark.security, pytest.mark.timeout(900)]
@@ -146,12 +147,12 @@ async def test_every_right_is_used_and_no_other_is_needed(stage: Stage, name: st
     with install(name, stage, tmp_path) as account:
         place = account.partition(":")[0]
         if name == "opt-in":
-            stage.kubectl("apply", "-k", str(INSTALL / "grant"))
+            stage.kubectl("apply", "-k", str(INSTALLS / "grant"))
         # By its own pod the operator finds its image.
         monkeypatch.setenv("POD_NAME", "airflow-operator-0")
         monkeypatch.setenv("POD_NAMESPACE", place)
         async with operator_with_its_own_rights(stage, account, tmp_path, image=""):
             await all_that_can_happen(stage)
-        await lead_once(kubeconfig_of(stage, account, tmp_path), place)
+        await lead_once(kubeconfig_of(stage.control_plane, account, tmp_path), place)
         assert refused_requests(stage, account) == set()
         assert granted(name) - used(stage, account) == set(WITHOUT_A_REQUEST)
