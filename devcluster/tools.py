@@ -97,6 +97,8 @@ PAUSE = Group("pause", {"pause": "."}, "-s -w")
 KIND = Group("kind", {"kind": "sigs.k8s.io/kind"}, "-s -w")
 # Not of the cluster: a program in one of the images.
 STATSD_EXPORTER = Group("statsd-exporter", {"statsd_exporter": "github.com/prometheus/statsd_exporter"}, "-s -w")
+# Nor this: a scanner of manifests (tests/security).
+KUBE_SCORE = Group("kube-score", {"kube-score": "github.com/zegl/kube-score/cmd/kube-score"}, "-s -w")
 # What the native cluster needs, in this order: what integration tests need comes first.
 GROUPS = (KUBERNETES, CONTAINERD, COREDNS, PAUSE)
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager")

@@ -1,4 +1,4 @@
-"""checkov over the installs and all that the samples render to: every finding is explained in scanners/findings.yaml."""
+"""Scanners over the installs and all that the samples render to: every finding is explained in scanners/findings.yaml."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from devcluster.tools import control_plane_binaries
+from devcluster.tools import KUBE_SCORE, build, control_plane_binaries
 from tests.golden.rendering import NAMES, rendered
 from tests.security.audit import ROOT, uv
 
@@ -20,7 +20,9 @@ pytestmark = [pytest.mark.security, pytest.mark.timeout(600)]
 
 SCANNERS = Path(__file__).parent / "scanners"
 ENVIRONMENT = ROOT / ".build" / "scanners"
-EXPLAINED: dict[str, dict[str, str]] = yaml.safe_load((SCANNERS / "findings.yaml").read_text(encoding="utf-8"))
+EXPLAINED: dict[str, dict[str, dict[str, str]]] = yaml.safe_load((SCANNERS / "findings.yaml").read_text(encoding="utf-8"))
+ALL_OK = 10
+"""kube-score's grade of a check that found nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def samples() -> Iterator[Any]:
                 yield {**manifest, "metadata": {**manifest["metadata"], "name": f"{sample}.{manifest['metadata']['name']}"}}
 
 
-def findings(checkov: Path, folder: Path) -> dict[str, set[str]]:
+def by_checkov(checkov: Path, folder: Path) -> dict[str, set[str]]:
     """Ids of the checks that failed, by file."""
     command = [str(checkov), "-d", str(folder), "--framework", "kubernetes", "--quiet", "--compact", "--skip-download", "-o", "json"]
     report = json.loads(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
@@ -62,7 +64,31 @@ def findings(checkov: Path, folder: Path) -> dict[str, set[str]]:
     return found
 
 
-def test_every_finding_is_explained(checkov: Path, tmp_path: Path) -> None:
+def by_kube_score(kube_score: Path, document: str) -> set[str]:
+    """Ids of the checks that found something, a warning or worse."""
+    command = [str(kube_score), "score", "--kubernetes-version", "v1.30", "-o", "json", "-"]
+    report = json.loads(subprocess.run(command, input=document, capture_output=True, text=True, check=False).stdout)
+    checks = [check for item in report for check in item["checks"] if not check["skipped"]]
+    assert len(checks) > 10, "it looked at nothing"
+    return {check["check"]["id"] for check in checks if check["grade"] < ALL_OK}
+
+
+def explained(scanner: str) -> dict[str, set[str]]:
+    return {name: set(reasons) for name, reasons in EXPLAINED[scanner].items()}
+
+
+def test_every_finding_of_checkov_is_explained(checkov: Path, tmp_path: Path) -> None:
     (tmp_path / "installs.yaml").write_text("---\n".join(installs()))
     (tmp_path / "samples.yaml").write_text(yaml.dump_all(samples(), Dumper=yaml.CSafeDumper))
-    assert findings(checkov, tmp_path) == {name: set(reasons) for name, reasons in EXPLAINED.items()}
+    assert by_checkov(checkov, tmp_path) == explained("checkov")
+
+
+def test_every_finding_of_kube_score_is_explained() -> None:
+    """Sample by sample: it looks for the Service of an Ingress and the policy of a pod."""
+    kube_score = build(KUBE_SCORE) / "kube-score"
+    of_samples = [
+        by_kube_score(kube_score, yaml.dump_all([item for item in rendered(name) if item["kind"] != "Secret"], Dumper=yaml.CSafeDumper))
+        for name in NAMES
+    ]
+    of_installs = [by_kube_score(kube_score, document) for document in installs()]
+    assert {"installs": set().union(*of_installs), "samples": set().union(*of_samples)} == explained("kube-score")
