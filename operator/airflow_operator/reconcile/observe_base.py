@@ -31,10 +31,11 @@ class SeenBase:
 
 
 async def look_at_base(kube: Kube, resource: Live) -> SeenBase:
-    """The base of an AirflowCluster as it is now, and nothing else of its namespace: it may be somebody else's."""
+    """The base of an AirflowCluster as it is now, and nothing else of a namespace that may be somebody else's."""
     namespace, name = base_of(resource)
     if namespace == resource["metadata"]["namespace"]:
-        return SeenBase(live=await kube.get(AIRFLOW_BASE, namespace, name))
+        live, claims = await asyncio.gather(kube.get(AIRFLOW_BASE, namespace, name), _claims(kube, namespace, name))
+        return SeenBase(live=live, claims=claims)
     try:
         there, live = await asyncio.gather(kube.get(NAMESPACE, "", namespace), kube.get(AIRFLOW_BASE, namespace, name))
     except Forbidden as error:
@@ -43,14 +44,17 @@ async def look_at_base(kube: Kube, resource: Live) -> SeenBase:
 
 
 async def look_beside_base(
-    kube: Kube, resource: Live, base: SeenBase, own_labels: Mapping[str, str], beside: Sequence[Live] | None = None
+    kube: Kube, resource: Live, base: SeenBase, own_labels: Mapping[str, str], beside: Sequence[Live] | None
 ) -> SeenBase:
     """The same with what the operator keeps there for the cluster, where the base lets it; of one that goes the Jobs at any rate.
 
-    `beside` is that, where the base is in the cluster's own namespace and it was listed with the cluster's children.
+    `beside` is that, where the base is in the cluster's own namespace; None where it is to be listed.
     """
     namespace, name = base_of(resource)
     own = resource["metadata"]
+    if beside is not None:
+        provisioning, ca = await asyncio.gather(refused_pods.told(kube, namespace, beside), read_ca(kube, namespace, base.live))
+        return replace(base, provisioning=tuple(provisioning), ca=ca)
     selector = f"{labels.CLUSTER}={own['name']},{labels.CLUSTER_NAMESPACE}={own['namespace']}"
     if base.refused or not admits(base.live, resource, own_labels):
         # What an earlier grant left there is still cleared away.
@@ -58,17 +62,20 @@ async def look_beside_base(
         return replace(base, provisioning=tuple(await kube.list(JOB, namespace, labels=selector))) if going else base
     try:
         provisioning, claims, ca = await asyncio.gather(
-            lists(kube, (JOB, SECRET, POD) if beside is None else (), namespace, selector),
-            kube.list(PERSISTENT_VOLUME_CLAIM, namespace, labels=f"{labels.BASE}={name},{labels.COMPONENT}=postgres"),
+            lists(kube, (JOB, SECRET, POD), namespace, selector),
+            _claims(kube, namespace, name),
             read_ca(kube, namespace, base.live),
         )
-        provisioning = await refused_pods.told(kube, namespace, provisioning if beside is None else beside)
+        provisioning = await refused_pods.told(kube, namespace, provisioning)
     except Forbidden as error:
-        if beside is not None:
-            raise
         return SeenBase(refused=error.message)
-    kept = tuple(claim for claim in claims if claim["metadata"]["name"] == names.postgres_claim(name))
-    return replace(base, provisioning=tuple(provisioning), claims=kept, ca=ca)
+    return replace(base, provisioning=tuple(provisioning), claims=claims, ca=ca)
+
+
+async def _claims(kube: Kube, namespace: str, name: str) -> tuple[Live, ...]:
+    """The volume of a base's own database, as far as it is there."""
+    listed = await kube.list(PERSISTENT_VOLUME_CLAIM, namespace, labels=f"{labels.BASE}={name},{labels.COMPONENT}=postgres")
+    return tuple(claim for claim in listed if claim["metadata"]["name"] == names.postgres_claim(name))
 
 
 async def read_ca(kube: Kube, namespace: str, base: Live | None) -> Live | None:
