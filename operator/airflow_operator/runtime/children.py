@@ -6,11 +6,11 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 
 from airflow_operator.domain import labels
-from airflow_operator.domain.kinds import ALL_CHILD_KINDS, POD
+from airflow_operator.domain.kinds import AIRFLOW_BASE, ALL_CHILD_KINDS, POD
 from airflow_operator.domain.manifest import Kind, Live, ObjectKey, dig, key_of
 from airflow_operator.kube.protocol import Kube
 from airflow_operator.runtime.reflector import follow
-from airflow_operator.runtime.wakeups import Wakeups
+from airflow_operator.runtime.wakeups import Resource, Wakeups
 
 KINDS = (*ALL_CHILD_KINDS, POD)
 TASK = "task"
@@ -41,10 +41,10 @@ class Children:
             return
         elif self._written.get(uid) == version:
             del self._written[uid]
-            if labels.CLUSTER not in marks:
-                return
-            # Kept by a cluster beside its base, which counts its clusters by it.
-            marks = {name: value for name, value in marks.items() if name == labels.BASE}
+            if labels.CLUSTER in marks and labels.BASE in marks:
+                # Kept by a cluster beside its base, which counts its clusters by it.
+                self._wakeups.wake_in_a_while(Resource(AIRFLOW_BASE, live["metadata"]["namespace"], marks[labels.BASE]))
+            return
         self._wakeups.wake_owner(live["metadata"]["namespace"], marks)
 
     @contextmanager

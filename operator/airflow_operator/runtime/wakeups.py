@@ -11,6 +11,9 @@ from airflow_operator.domain import labels
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER
 from airflow_operator.domain.manifest import Kind
 
+A_WHILE = 1.0
+"""Seconds."""
+
 
 class Resource(NamedTuple):
     """One AirflowCluster or AirflowBase, whichever object currently bears the name."""
@@ -28,6 +31,7 @@ class Wakeups:
 
     def __init__(self) -> None:
         self._flags: dict[Resource, asyncio.Event] = {}
+        self._in_a_while: set[Resource] = set()
         self._base_of: dict[Resource, Resource] = {}
         self._clusters_of: defaultdict[Resource, set[Resource]] = defaultdict(set)
 
@@ -45,6 +49,16 @@ class Wakeups:
         flag = self._flags.get(resource)
         if flag is not None:
             flag.set()
+
+    def wake_in_a_while(self, resource: Resource) -> None:
+        """The same for what is not urgent and may come often: once for all that comes within `A_WHILE`."""
+        if resource in self._flags and resource not in self._in_a_while:
+            self._in_a_while.add(resource)
+            asyncio.get_running_loop().call_later(A_WHILE, self._wake_now, resource)
+
+    def _wake_now(self, resource: Resource) -> None:
+        self._in_a_while.discard(resource)
+        self.wake(resource)
 
     def wake_owner(self, namespace: str, marks: Mapping[str, str]) -> None:
         """Wake whom a child's labels name: its cluster (which may live in another namespace) and its base."""

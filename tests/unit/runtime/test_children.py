@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from airflow_operator.domain.labels import BASE, CLUSTER, CLUSTER_NAMESPACE, MAN
 from airflow_operator.domain.manifest import key_of
 from airflow_operator.kube.protocol import Kube
 from airflow_operator.runtime.children import Children, selector
-from airflow_operator.runtime.wakeups import Resource, Wakeups
+from airflow_operator.runtime.wakeups import A_WHILE, Resource, Wakeups
 
 MARKS = {MANAGED_BY: MANAGER, CLUSTER: "c"}
 
@@ -52,13 +53,20 @@ def test_an_own_write_wakes_nobody_once() -> None:
     assert bench.wakes("MODIFIED", child("5")), "told again, by a list after a broken watch: somebody may have looked in between"
 
 
-def test_what_a_cluster_keeps_beside_its_base_wakes_the_base() -> None:
+@pytest.mark.looptime
+async def test_what_a_cluster_keeps_beside_its_base_wakes_the_base_in_a_while() -> None:
     bench = Bench()
     of_base = {MANAGED_BY: MANAGER, BASE: "b"}
-    beside = child("5", marks={**of_base, CLUSTER: "c", CLUSTER_NAMESPACE: "team"})
-    bench.write(beside)
-    assert (bench.wakes("ADDED", beside), bench.base.is_set()) == (False, True)
+    for number in range(3):
+        beside = child(f"{number}", uid=f"{number}", marks={**of_base, CLUSTER: "c", CLUSTER_NAMESPACE: "team"})
+        bench.write(beside)
+        assert (bench.wakes("ADDED", beside), bench.base.is_set()) == (False, False)
+        await asyncio.sleep(A_WHILE / 4)
+    await asyncio.sleep(A_WHILE / 4 + 0.01)
+    assert bench.base.is_set()
     bench.base.clear()
+    await asyncio.sleep(2 * A_WHILE)
+    assert not bench.base.is_set(), "once for all three"
     bench.write(child("6", marks=of_base))
     assert (bench.wakes("ADDED", child("6", marks=of_base)), bench.base.is_set()) == (False, False)
     assert (bench.wakes("MODIFIED", child("7", marks=of_base)), bench.base.is_set()) == (False, True)
