@@ -72,6 +72,7 @@ def seen(
     health: Health | None = None,
     commits: Mapping[str, str] | None = None,
     fields: Mapping[str, Any] | None = None,
+    first: bool = False,
 ) -> SeenCluster:
     """One picture; `fields` are those of the spec."""
     live = resource(**(fields or {}))
@@ -87,6 +88,7 @@ def seen(
         health=health or Health(),
         commits=commits or {},
         now=NOW,
+        first=first,
     )
 
 

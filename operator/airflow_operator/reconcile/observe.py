@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from airflow_operator.runtime.context import Context
 
 KINDS = (*CHILD_KINDS, POD, *OPTIONAL_KINDS)
-FIRST_KINDS = (SECRET, JOB, *OPTIONAL_KINDS)
-"""What shows whether anything was ever made for a cluster, its keys and the evidence of its database; and what may be unknown here."""
+FIRST_KINDS = (SECRET, JOB)
+"""What shows whether anything was ever made for a cluster: its keys, and the evidence of its database."""
 
 
 async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None:
@@ -53,7 +53,7 @@ async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None
     own, base, listed, found = await asyncio.gather(
         _metadata(kube, namespace),
         look_at_base(kube, resource),
-        _children(kube, resource),
+        _children(kube, resource, routes=spec is None or spec.gateway is not None),
         _read_references(kube, namespace, wanted),
     )
     base = await look_beside_base(kube, resource, base, own.get("labels", {}), listed.beside_base)
@@ -107,7 +107,8 @@ class _Listed:
     """Nothing was ever made for the cluster."""
 
 
-async def _children(kube: Kube, resource: Live) -> _Listed:
+async def _children(kube: Kube, resource: Live, *, routes: bool) -> _Listed:
+    """`routes`: whether the spec asks for some."""
     namespace, name = resource["metadata"]["namespace"], resource["metadata"]["name"]
     with_base = base_of(resource)[0] == namespace
     selector = f"{labels.CLUSTER}={name}" + ("" if with_base else f",!{labels.CLUSTER_NAMESPACE}")
@@ -120,7 +121,7 @@ async def _children(kube: Kube, resource: Live) -> _Listed:
     found: dict[Kind, Sequence[Live] | None] = {}
     if with_base and not resource.get("status") and "deletionTimestamp" not in resource["metadata"]:
         # The copy of the keys, beside the base, is made before all else, and stays: without it there is nothing to list.
-        found = await listed(FIRST_KINDS)
+        found = await listed((*FIRST_KINDS, *(OPTIONAL_KINDS if routes else ())))
         nothing_yet = not any(found.values())
     if not nothing_yet:
         found |= await listed(kind for kind in KINDS if kind not in found)

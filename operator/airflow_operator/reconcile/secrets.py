@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airflow_operator.domain import labels, names
@@ -78,7 +79,7 @@ async def keep_admin(kube: Kube, cluster: ValidatedCluster, own: Keys, seen: See
         return Admin(settings.secret_ref.name, own.checksum(dict(data)))
     name = names.admin(cluster.name)
     wanted = _generated_admin(cluster, name)
-    found = await _found(kube, seen.children, wanted) or await create_once(kube, wanted)
+    found = secret(seen.children, name) or await _found_or_made(kube, wanted, first=seen.first)
     return Admin(name, own.checksum(dict(dig(found, "data", default={}))))
 
 
@@ -126,6 +127,14 @@ def _generated_admin(cluster: ValidatedCluster, name: str) -> Manifest:
 
 async def _found(kube: Kube, listed: tuple[Live, ...], wanted: Manifest) -> Live | None:
     return secret(listed, wanted["metadata"]["name"]) or await unlisted(kube, wanted)
+
+
+async def _found_or_made(kube: Kube, wanted: Manifest, *, first: bool) -> Live:
+    """`first`: it is not expected to be there, so that it is looked for only where it is."""
+    if first:
+        with suppress(AlreadyExists):
+            return await kube.create(wanted)
+    return await unlisted(kube, wanted) or await create_once(kube, wanted)
 
 
 async def unlisted(kube: Kube, wanted: Manifest) -> Live | None:

@@ -152,6 +152,20 @@ async def test_an_administrator_is_made_once():
     assert again.created == []
 
 
+async def test_an_administrator_that_no_list_shows_is_found_where_one_was_to_be_made():
+    store = Store()
+    await keep_admin(store, CLUSTER, KEYS, factory.seen(first=True))
+    (made,) = store.created
+    bare = {**made, "metadata": {**made["metadata"], "labels": {labels.MANAGED_BY: labels.MANAGER}}}
+    again = Store([bare])
+    await keep_admin(again, CLUSTER, KEYS, factory.seen(first=True))
+    assert again.created == []
+    assert bare["metadata"]["labels"][labels.CLUSTER] == NAME
+    theirs = {**factory.secret(names.admin(NAME), password="theirs"), "metadata": {"name": names.admin(NAME), "namespace": NAMESPACE}}
+    with pytest.raises(Waiting, match="was not made by this operator"):
+        await keep_admin(Store([theirs]), CLUSTER, KEYS, factory.seen(first=True))
+
+
 async def test_another_password_is_another_version_and_shows_nothing():
     made = factory.secret(names.admin(NAME), username="admin", password="one")
     other = factory.secret(names.admin(NAME), username="admin", password="other")
