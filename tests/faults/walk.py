@@ -100,10 +100,11 @@ class Change:
     def __str__(self) -> str:
         return f"{self.manner} {self.path} = {json.dumps(self.value)[:100]}"
 
-    def named_in(self, words: str) -> bool:
-        """Whether somebody who reads this finds what they wrote."""
-        fields = self.path.replace("[]", "").split(".")[1:]
-        return any(name in words for name in (*fields, STRANGER, MISSING))
+    def named_in(self, words: str, *, held: bool) -> bool:
+        """Whether somebody who reads this finds what they wrote: the field, and in a condition also the name that nobody knows."""
+        field = self.path.replace("[]", "").split(".")[1] if "." in self.path else "(nothing of it is wrong)"
+        unknown = {"stranger": STRANGER, "missing": MISSING}.get(self.manner, "") if held else ""
+        return f"spec.{field}" in words and unknown in words
 
 
 @dataclass
@@ -227,7 +228,7 @@ class Lane:
         words = refusal or holds
         now = await running(case)
         if words:
-            assert change.named_in(words), f"{change} is not named: {words}"
+            assert change.named_in(words, held=not refusal), f"{change} is not named: {words}"
             assert now == self._still, f"{differing(self._still, now)} changed in spite of: {words}"
             self._held = self._held if refusal else change.kind
             self._end(change, "refused" if refusal else "held", words)
