@@ -233,7 +233,7 @@ async def _prove(kube: Kube, target: _Target, owner: Live | None) -> None:
 async def _try_anew(kube: Kube, manifest: Manifest) -> None:
     """Dry run as if the object did not exist yet, under a name that nothing has."""
     name = f"{manifest['metadata']['name'][:40]}-anew"
-    await kube.apply({**manifest, "metadata": {**manifest["metadata"], "name": name}}, dry_run=True, new=True)
+    await kube.apply({**manifest, "metadata": {**manifest["metadata"], "name": name}}, dry_run=True)
 
 
 async def _is_sound(kube: Kube, target: _Target) -> bool:
