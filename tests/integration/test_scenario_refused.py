@@ -127,14 +127,21 @@ UNKNOWN_FIELD = {"taskPods": {"podTemplate": {"spec": {"containers": [{"name": "
 BAD_AFFINITY = {"scheduler": {"affinity": {"nodeAffinity": {"requiredDuringScheduling": {"nodeSelectorTerms": []}}}}}
 BAD_JOBS = {"jobs": {"securityContext": {"runAsRoot": False}}}
 BAD_TOLERATION = {"pods": {"tolerations": [{"key": "a", "operator": "Equals"}]}}
+BAD_PEER = {"networkPolicy": {"apiServerFrom": [{"podLabels": {"app": "proxy"}}]}}
 
 
 @pytest.mark.parametrize(
-    ("spec", "words"),
-    [(UNKNOWN_FIELD, "imagePullPolice"), (BAD_AFFINITY, "requiredDuringScheduling"), (BAD_TOLERATION, "Equals"), (BAD_JOBS, "runAsRoot")],
-    ids=["task-pod", "affinity", "toleration", "jobs"],
+    ("spec", "field", "words"),
+    [
+        (UNKNOWN_FIELD, "spec.taskPods.podTemplate", "imagePullPolice"),
+        (BAD_AFFINITY, "spec.scheduler.affinity", "requiredDuringScheduling"),
+        (BAD_TOLERATION, "spec.pods.tolerations", "Equals"),
+        (BAD_JOBS, "spec.jobs.securityContext", "runAsRoot"),
+        (BAD_PEER, "spec.networkPolicy.apiServerFrom", "podLabels"),
+    ],
+    ids=["task-pod", "affinity", "toleration", "jobs", "peer"],
 )
-async def test_part_that_only_the_api_server_can_judge(stage: Stage, spec: dict[str, Any], words: str) -> None:
+async def test_part_that_only_the_api_server_can_judge(stage: Stage, spec: dict[str, Any], field: str, words: str) -> None:
     async with stage.operator():
         await stage.up()
         await stage.quiet()
@@ -144,6 +151,7 @@ async def test_part_that_only_the_api_server_can_judge(stage: Stage, spec: dict[
         stage.world.knows["docker.io/apache/airflow:next"] = "heads-2"
         await stage.edit_spec(**spec, image={"tag": "next"})
         told = await stage.says("SpecValid", "False", "Refused")
+        assert told["message"].startswith(f"{field}: ")
         assert words in told["message"]
         assert (await stage.condition("Ready"))["status"] == "False"
         await stage.quiet()

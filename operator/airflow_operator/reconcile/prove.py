@@ -9,6 +9,7 @@ from airflow_operator.api import AirflowClusterSpec
 from airflow_operator.api.pods import PodDefaults
 from airflow_operator.domain import labels
 from airflow_operator.domain.errors import InvalidSpec
+from airflow_operator.domain.kinds import NETWORK_POLICY, kind_of
 from airflow_operator.domain.manifest import Live, Manifest, dig, key_of
 from airflow_operator.kube.errors import Forbidden, Invalid
 from airflow_operator.reconcile.apply import Refused, prove
@@ -62,6 +63,8 @@ async def prove_pods(
         await prove(kube, wanted, children, owner=owner)
     except Refused as error:
         refused = next(item for item in wanted if key_of(item) == error.key)
+        if kind_of(refused) == NETWORK_POLICY:
+            raise InvalidSpec("Refused", f"spec.networkPolicy.apiServerFrom: {error.message}") from None
         template = dig(refused, "spec", "template")
         if template is None:
             raise
