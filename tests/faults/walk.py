@@ -260,7 +260,11 @@ class Lane:
     async def _ended(self) -> bool:
         found = {kind: await self.case.stage.must_get(*of) for kind, of in KINDS.items()}
         current = all(dig(item, "status", "observedGeneration") == item["metadata"]["generation"] for item in found.values())
-        return current and dig(found["AirflowCluster"], "status", "phase") in ENDS
+        # A cluster whose base is held waits for it without end.
+        return current and (
+            dig(found["AirflowCluster"], "status", "phase") in ENDS
+            or dig(found["AirflowBase"], "status", "phase") in ("Invalid", "Degraded")
+        )
 
     async def _declare(self, kind: str, spec: Spec) -> None:
         name = KINDS[kind][1]
