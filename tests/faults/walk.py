@@ -17,7 +17,7 @@ from typing import Any
 from airflow_operator.crdgen.structural import PRESERVE
 from airflow_operator.domain import names
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, CHILD_KINDS, SECRET
-from airflow_operator.domain.manifest import Kind, dig
+from airflow_operator.domain.manifest import Kind, Live, dig
 from airflow_operator.kube.errors import Invalid
 from airflow_operator.reconcile import keys
 from devcluster.control_plane import ControlPlane
@@ -261,10 +261,7 @@ class Lane:
         found = {kind: await self.case.stage.must_get(*of) for kind, of in KINDS.items()}
         current = all(dig(item, "status", "observedGeneration") == item["metadata"]["generation"] for item in found.values())
         # A cluster whose base is held waits for it without end.
-        return current and (
-            dig(found["AirflowCluster"], "status", "phase") in ENDS
-            or dig(found["AirflowBase"], "status", "phase") in ("Invalid", "Degraded")
-        )
+        return current and (dig(found["AirflowCluster"], "status", "phase") in ENDS or not _is_ready(found["AirflowBase"]))
 
     async def _declare(self, kind: str, spec: Spec) -> None:
         name = KINDS[kind][1]
@@ -328,6 +325,10 @@ async def not_ready(case: Case) -> str:
         if conditions["Ready"]["status"] != "True" and "Paused" not in conditions:
             found += [item["message"] for item in conditions.values() if item["status"] != "True"]
     return "\n".join(found)
+
+
+def _is_ready(item: Live) -> bool:
+    return any(found["type"] == "Ready" and found["status"] == "True" for found in dig(item, "status", "conditions", default=[]))
 
 
 THEIRS = frozenset({(kind, name) for kind in ("Secret", "ConfigMap", "ServiceAccount", "PersistentVolumeClaim") for name in NAMES})
