@@ -65,8 +65,13 @@ def _selector(kind: Kind) -> tuple[str, str, str]:
     return group, version, kind.plural
 
 
-def kopf_settings() -> kopf.OperatorSettings:
-    """Own names, no writes but the finalizer, small memory, watches that notice a dead connection."""
+Again = Callable[[float], float]
+SECOND_TRY_AFTER = 1.0
+"""Seconds."""
+
+
+def kopf_settings(again: Again = lambda seconds: seconds) -> kopf.OperatorSettings:
+    """Own names, no writes but the finalizer, small memory, watches that notice a dead connection; `again`: see `Patience`."""
     settings = kopf.OperatorSettings()
     settings.persistence.finalizer = FINALIZER
     settings.persistence.diffbase_storage = NoDiffBase()
@@ -80,7 +85,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = 600
     settings.watching.client_timeout = 630
     settings.watching.chunk_size = 500
-    settings.networking.error_backoffs = Patience()
+    settings.networking.error_backoffs = Patience(again)
     settings.networking.request_timeout = 60
     settings.networking.connect_timeout = 10
     settings.queueing.idle_timeout = 0.1
@@ -93,9 +98,15 @@ def kopf_settings() -> kopf.OperatorSettings:
 class Patience:
     """Pauses in seconds between the tries of one request, without end: kopf would otherwise end the operator after a minute's outage."""
 
+    def __init__(self, again: Again) -> None:
+        """`again` makes a pause longer where another try has to wait for its turn; the turn of a finalizer has room for a second one."""
+        self._again = again
+
     def __iter__(self) -> Iterator[float]:
-        """From the start, for each request."""
-        return chain((1, 1, 2, 3, 5), repeat(8.0))
+        """From the start, for each request. kopf asks for a pause before the try that it comes after."""
+        yield SECOND_TRY_AFTER
+        for seconds in chain((1, 2, 3, 5), repeat(8.0)):
+            yield self._again(seconds)
 
 
 class NoDiffBase(kopf.DiffBaseStorage):

@@ -43,7 +43,7 @@ log = logging.getLogger("airflow_operator")
 
 CRD_POLL = 5.0
 FRAMEWORK_WRITES_WITHIN = 1.0
-"""Seconds in which a finalizer comes or goes once the framework may write it."""
+"""Seconds in which the framework writes once it may: a finalizer comes or goes."""
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Process:
             kube = Guarded(kube, turns(pace, leader), children.writing)
             if await crds_installed(kube, self.settings.namespaces, end):
                 operator, grants = await self._assemble(kube, stack, children, wakeups, news, pace)
-                await self._watch(operator, grants, stop, watching)
+                await self._watch(operator, grants, pace, stop, watching)
 
     async def _assemble(
         self, kube: Kube, stack: AsyncExitStack, children: Children, wakeups: Wakeups, news: GitSyncNews, pace: Pace | None
@@ -100,7 +100,7 @@ class Process:
             references=References(),
             events=Events(kube, utc_now, os.environ.get("POD_NAME", COMPONENT)),
         )
-        frameworks = partial(pace.turn, FRAMEWORK_WRITES_WITHIN) if pace else nullcontext
+        frameworks = partial(pace.turn, handlers.SECOND_TRY_AFTER + FRAMEWORK_WRITES_WITHIN) if pace else nullcontext
         reflector = Reflector(kube, ctx.references, wakeups, settings.namespaces)
         duties = self.duties or real_duties()
         if settings.opt_in:
@@ -111,14 +111,16 @@ class Process:
             await stack.enter_async_context(_background(watch))
         return Operator(ctx, wakeups, duties, frameworks), None
 
-    async def _watch(self, operator: Operator, grants: Grants | None, stop: asyncio.Event | None, watching: asyncio.Event) -> None:
+    async def _watch(
+        self, operator: Operator, grants: Grants | None, pace: Pace | None, stop: asyncio.Event | None, watching: asyncio.Event
+    ) -> None:
         registry = kopf.OperatorRegistry()
         handlers.register(registry, operator, Login(self.kubeconfig, self.context), grants)
         namespaces = self.settings.namespaces
         log.info("serving %s", f"the namespaces {', '.join(namespaces)}" if namespaces else "all namespaces")
         await kopf.operator(
             registry=registry,
-            settings=handlers.kopf_settings(),
+            settings=handlers.kopf_settings(partial(pace.later, late=FRAMEWORK_WRITES_WITHIN)) if pace else handlers.kopf_settings(),
             clusterwide=not namespaces,
             namespaces=namespaces,
             # A flag that is never raised would be waited for at the end, five seconds long.

@@ -16,7 +16,14 @@ from tests.integration import children
 
 pytestmark = pytest.mark.integration
 
-OWNER: Manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "demo", "namespace": "default", "uid": "1"}}
+PLACE = "new"
+"""A namespace of its own: what is made stays."""
+OWNER: Manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "demo", "namespace": PLACE, "uid": "1"}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def place(server: Server) -> None:
+    server.kubectl("create", "namespace", PLACE)
 
 
 async def applied_twice(server: Server, manifest: Manifest) -> tuple[Live, Live | None]:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from airflow_operator.kube.protocol import Kube
 from devcluster.control_plane import ControlPlane
+from tests.integration.players import PodPlayer
 from tests.integration.running import install_crds
 from tests.integration.scenario import Stage
 from tests.integration.upgrading import NoHistory, Takeover, Upgrade, imported_from, unexplained, unpack_release, unused
@@ -59,6 +61,12 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def our_kinds(control_plane: ControlPlane, earlier: Path) -> None:
     """The CRDs of the last release."""
     install_crds(control_plane, earlier / "crds")
+
+
+@pytest.fixture
+def stage(our_kinds: None, control_plane: ControlPlane, namespace: str, admin: Kube, player: PodPlayer) -> Stage:
+    """Both operators are the cluster's administrator: the earlier one's rights are those of its own install."""
+    return Stage(control_plane, namespace, admin, player)
 
 
 @pytest.fixture

@@ -44,3 +44,11 @@ class Pace:
             yield
         finally:
             self._free_at.put_nowait(self._clock() + late + 1.0)
+
+    def later(self, seconds: float, late: float = 0.0) -> float:
+        """Take a turn for what is written without waiting in one; answers in how many seconds, not before `seconds`, that is."""
+        if self._free_at.empty():
+            return seconds
+        delay = max(seconds, self._free_at.get_nowait() - self._clock())
+        self._free_at.put_nowait(self._clock() + delay + late + 1.0)
+        return delay

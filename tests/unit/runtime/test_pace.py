@@ -46,6 +46,18 @@ async def test_who_writes_seldom_never_waits() -> None:
         clock.now += 1.0
 
 
+async def test_what_is_written_without_a_turn_takes_one_all_the_same() -> None:
+    clock = Clock()
+    pace = Pace(2, clock=clock, sleep=clock.sleep)
+    assert pace.later(0.5) == 0.5
+    assert pace.later(0.0, late=1.0) == 0.0
+    assert pace.later(0.5) == 1.5, "when the first one's second is over"
+    async with pace.turn():
+        assert clock.now == 102.0, "when the second one's is, which may be late"
+    async with pace.turn(), pace.turn():
+        assert pace.later(0.5) == 0.5, "all turns are being used: nobody knows when the next is free"
+
+
 @pytest.mark.looptime
 @pytest.mark.parametrize("late", [0.0, 2.0])
 async def test_however_late_writes_arrive_no_second_sees_more_of_them(late: float) -> None:
