@@ -12,7 +12,7 @@ POINT ?=
 PICK ?=
 QUICK ?=
 
-.PHONY: help setup check test rights faults security sbom audit e2e e2e-all demo bench generate compatible up down clean
+.PHONY: help setup check test faults security sbom audit e2e e2e-all demo bench generate compatible up down clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -39,10 +39,6 @@ check: setup ## format, lint, types, import contracts, unit and golden tests, ge
 test: check ## check, and the integration tests on a real etcd, kube-apiserver (1.37, and 1.30 for the CRDs) and PostgreSQL
 	$(CLUSTER) build control-plane kubernetes-1.30
 	$(PYTEST) -n $(WORKERS) -m integration --durations=10 tests
-
-rights: setup ## the scenarios of the integration tests under the rights of the other installs: `make test` has those of cluster-wide
-	$(CLUSTER) build control-plane
-	for install in opt-in single-namespace; do INSTALL=$$install $(PYTEST) -n $(WORKERS) -m integration tests/integration -k scenario || exit; done
 
 faults: setup ## the operator killed, refused and misled at each of its requests; SLICE=4 runs every fourth point, POINT=create-017-after one, PICK="crash or stale" two of the sweeps
 	$(CLUSTER) build control-plane
