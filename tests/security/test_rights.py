@@ -61,8 +61,11 @@ async def all_that_can_happen(stage: Stage) -> None:
         "metrics": {},
         "logs": {"volume": {"size": "1Gi"}, "retention": "720h"},
         "triggerer": {"permissions": ["Pods"]},
+        "apiServer": {"volumes": [{"name": "mine", "persistentVolumeClaim": {"claimName": "mine"}}]},
         "deletionPolicy": "Delete",
     }
+    claim = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    await stage.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "mine"}, "spec": claim})
     await stage.secret("git", username="me", password="word")
     # Why a StatefulSet has no pods stands in Events.
     stage.kubectl("create", "quota", "none", "--hard=pods=0")
@@ -72,7 +75,16 @@ async def all_that_can_happen(stage: Stage) -> None:
     await stage.there(HTTP_ROUTE, f"{CLUSTER}-api-server")
     await accept(stage, await stage.must_get(HTTP_ROUTE, f"{CLUSTER}-api-server"))
     await stage.ready()
-    for kind, name in ((SERVICE, f"{CLUSTER}-api-server"), (SERVICE_ACCOUNT, f"{CLUSTER}-scheduler")):
+    (retention,) = await stage.children(CRON_JOB)
+    for kind, name in (
+        (SERVICE, f"{CLUSTER}-api-server"),
+        (SERVICE_ACCOUNT, f"{CLUSTER}-scheduler"),
+        (ROLE_BINDING, f"{CLUSTER}-triggerer-pods"),
+        (NETWORK_POLICY, f"{CLUSTER}-default"),
+        (INGRESS, f"{CLUSTER}-api-server"),
+        (HTTP_ROUTE, f"{CLUSTER}-api-server"),
+        (CRON_JOB, retention["metadata"]["name"]),
+    ):
         uid = (await stage.must_get(kind, name))["metadata"]["uid"]
         await stage.delete(kind, name)
         await stage.there(kind, name, but=uid)
