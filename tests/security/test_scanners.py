@@ -45,12 +45,16 @@ def installs() -> Iterator[str]:
         yield subprocess.run([str(kubectl), "kustomize", str(path)], capture_output=True, text=True, check=True).stdout
 
 
+def without_secrets(sample: str) -> list[Any]:
+    """What a sample renders to but for its Secrets, which are stand-ins."""
+    return [manifest for manifest in rendered(sample) if manifest["kind"] != "Secret"]
+
+
 def samples() -> Iterator[Any]:
-    """Their objects under names that no two share; Secrets are stand-ins."""
+    """Their objects under names that no two share."""
     for sample in NAMES:
-        for manifest in rendered(sample):
-            if manifest["kind"] != "Secret":
-                yield {**manifest, "metadata": {**manifest["metadata"], "name": f"{sample}.{manifest['metadata']['name']}"}}
+        for manifest in without_secrets(sample):
+            yield {**manifest, "metadata": {**manifest["metadata"], "name": f"{sample}.{manifest['metadata']['name']}"}}
 
 
 def by_checkov(checkov: Path, folder: Path) -> dict[str, set[str]]:
@@ -86,9 +90,6 @@ def test_every_finding_of_checkov_is_explained(checkov: Path, tmp_path: Path) ->
 def test_every_finding_of_kube_score_is_explained() -> None:
     """Sample by sample: it looks for the Service of an Ingress and the policy of a pod."""
     kube_score = build(KUBE_SCORE) / "kube-score"
-    of_samples = [
-        by_kube_score(kube_score, yaml.dump_all([item for item in rendered(name) if item["kind"] != "Secret"], Dumper=yaml.CSafeDumper))
-        for name in NAMES
-    ]
+    of_samples = [by_kube_score(kube_score, yaml.dump_all(without_secrets(name), Dumper=yaml.CSafeDumper)) for name in NAMES]
     of_installs = [by_kube_score(kube_score, document) for document in installs()]
     assert {"installs": set().union(*of_installs), "samples": set().union(*of_samples)} == explained("kube-score")

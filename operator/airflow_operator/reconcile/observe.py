@@ -103,7 +103,7 @@ class _Listed:
     """What is kept beside the base, where that is in the same namespace."""
     absent: frozenset[Kind]
     """The kinds that this Kubernetes lacks."""
-    nothing_yet: bool = False
+    nothing_yet: bool
     """Nothing was ever made for the cluster."""
 
 

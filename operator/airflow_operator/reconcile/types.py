@@ -98,10 +98,10 @@ class SeenCluster:
     """The API server's words where the operator may not read the namespace of the base."""
     base_ca: Live | None = None
     """The Secret or ConfigMap with the certificates that the base's server is checked with."""
-    first: bool = False
-    """Nothing was ever made for it: this is the first look that any operator takes."""
     base_namespace_going: bool = False
     """The namespace of the base is being deleted: nothing can be made there any more."""
+    first: bool = False
+    """Nothing was ever made for it: this is the first look that any operator takes."""
 
 
 @dataclass(frozen=True)
