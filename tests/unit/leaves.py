@@ -139,12 +139,13 @@ def with_leaf(kind: str, path: str, value: Any, onto: Mapping[str, Any] | None =
         schema = schema["properties"][name]
         if in_list:
             schema = schema["items"]
-            entries = here.setdefault(name, [])
-            if not entries:
-                entries.append(completed(schema))
-            here = entries[0]
+            # None stands for a field that is taken out.
+            here[name] = here.get(name) or [completed(schema)]
+            here = here[name][0]
         else:
-            here = here.setdefault(name, completed(schema))
+            if here.get(name) is None:
+                here[name] = completed(schema)
+            here = here[name]
     for end, beside in BESIDE.items():
         if path.endswith(f".{end}"):
             here |= deepcopy(dict(beside))
