@@ -55,6 +55,9 @@ async def test_a_server_of_others_is_asked_by_a_job_and_its_certificates_reach_t
             assert "administrators own" not in str(template)
         connection = await stage.must_get(SECRET, f"{CLUSTER}-connection")
         assert b"sslmode=verify-full" in base64.b64decode(connection["data"]["connection"])
+        await stage.edit(AIRFLOW_BASE, BASE, {"spec": {"pods": {"tolerations": [{"nobodyKnowsThis": 1}]}}})
+        told = await stage.says("SpecValid", "False", "Refused", name=BASE, kind=AIRFLOW_BASE)
+        assert told["message"].startswith("spec.pods.tolerations: ")
 
 
 async def test_keys_and_a_database_of_ones_own_are_used_as_they_are(stage: Stage) -> None:

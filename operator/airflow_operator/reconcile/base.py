@@ -10,19 +10,18 @@ from airflow_operator.api import AirflowBaseSpec, parse_base
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import AIRFLOW_BASE, JOB, PERSISTENT_VOLUME_CLAIM, POD, SECRET, SERVICE, STATEFUL_SET
-from airflow_operator.domain.manifest import Live, Manifest, dig, key_of
+from airflow_operator.domain.manifest import Live, Manifest, dig
 from airflow_operator.domain.quantities import quantity
 from airflow_operator.kube.errors import Forbidden, Invalid
 from airflow_operator.reconcile import redaction, refused_pods
 from airflow_operator.reconcile.apply import Applied, Desired, Refused, apply
 from airflow_operator.reconcile.base_external import Asked, ask
 from airflow_operator.reconcile.base_users import clusters_of
-from airflow_operator.reconcile.blame import field_of
 from airflow_operator.reconcile.blind import tell_blind
 from airflow_operator.reconcile.build import postgres
 from airflow_operator.reconcile.observe_base import lists
 from airflow_operator.reconcile.password import keep_password
-from airflow_operator.reconcile.prove import is_opaque
+from airflow_operator.reconcile.prove import blamed, is_opaque
 from airflow_operator.reconcile.report import report, unchanged_but
 from airflow_operator.reconcile.status import summary
 from airflow_operator.reconcile.types import RETRY_REFUSED, Condition, LookAgain, Platform, soonest
@@ -86,13 +85,6 @@ async def _carry_out(ctx: Context, resource: Live, spec: AirflowBaseSpec, passwo
         return await apply(ctx.kube, Desired(wanted, prove=is_opaque(spec.pods)), owned(children), owner=resource)
     except Refused as error:
         raise blamed(error, spec, wanted) from None
-
-
-def blamed(error: Refused, spec: AirflowBaseSpec, wanted: Sequence[Manifest]) -> InvalidSpec:
-    """A refusal of one of the objects, with the field of the spec that it comes from."""
-    template = next((dig(item, "spec", "template") for item in wanted if key_of(item) == error.key), None) or {}
-    field = field_of(error.message, template, "postgres", [("spec.pods", spec.pods)])
-    return InvalidSpec("Refused", f"{field}: {error.message}")
 
 
 def objects_of(resource: Live, spec: AirflowBaseSpec, password: Live, platform: Platform) -> tuple[Manifest, ...]:

@@ -13,12 +13,12 @@ from airflow_operator.domain.errors import Waiting
 from airflow_operator.domain.kinds import AIRFLOW_BASE, JOB, SECRET
 from airflow_operator.domain.manifest import Live, Manifest, dig
 from airflow_operator.reconcile import certificates, evidence
-from airflow_operator.reconcile.apply import Desired, apply
+from airflow_operator.reconcile.apply import Desired, Refused, apply
 from airflow_operator.reconcile.build.probe import probe
 from airflow_operator.reconcile.database import blocked, steady
 from airflow_operator.reconcile.evidence import Evidence
 from airflow_operator.reconcile.observe_base import read_ca
-from airflow_operator.reconcile.prove import is_opaque
+from airflow_operator.reconcile.prove import blamed, is_opaque
 from airflow_operator.reconcile.references import CREDENTIALS
 from airflow_operator.reconcile.types import Condition
 
@@ -48,7 +48,10 @@ async def ask(ctx: Context, base: Live, spec: AirflowBaseSpec, external: Externa
         return Asked(_told(base, job), look_again=1.0)
     if spec.jobs.image is None:
         wanted = _as_asked(wanted, jobs)
-    applied = await apply(ctx.kube, Desired((wanted,), prove=is_opaque(spec.pods)), jobs, owner=base)
+    try:
+        applied = await apply(ctx.kube, Desired((wanted,), prove=is_opaque(spec.pods)), jobs, owner=base)
+    except Refused as error:
+        raise blamed(error, spec, [wanted]) from None
     if applied.refused:
         first = applied.refused[0]
         return Asked(Condition("ObjectsApplied", "False", first.reason, first.message, waiting=first.reason == "Terminating"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from airflow_operator.api import AirflowClusterSpec
+from airflow_operator.api import AirflowBaseSpec, AirflowClusterSpec
 from airflow_operator.api.pods import PodDefaults
 from airflow_operator.domain import labels
 from airflow_operator.domain.errors import InvalidSpec
@@ -47,6 +47,13 @@ def opaque_parts(spec: AirflowClusterSpec) -> bool:
     layers = [getattr(spec, name) for name in ("pods", *POD_FIELDS)]
     peers = spec.network_policy.api_server_from if spec.network_policy else None
     return bool(spec.git_sync.security_context or peers) or any(is_opaque(layer) for layer in layers if layer)
+
+
+def blamed(error: Refused, spec: AirflowBaseSpec, wanted: Sequence[Manifest]) -> InvalidSpec:
+    """A refusal of one of a base's objects, with the field of the spec that it comes from."""
+    template = next((dig(item, "spec", "template") for item in wanted if key_of(item) == error.key), None) or {}
+    main = dig(template, "spec", "containers", 0, "name", default="")
+    return InvalidSpec("Refused", f"{field_of(error.message, template, main, [('spec.pods', spec.pods)])}: {error.message}")
 
 
 async def prove_pods(

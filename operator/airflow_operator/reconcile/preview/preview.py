@@ -22,6 +22,7 @@ from airflow_operator.reconcile.observe import observe
 from airflow_operator.reconcile.password import keep_password
 from airflow_operator.reconcile.plan import in_turn
 from airflow_operator.reconcile.preview.rehearsal import Rehearsal
+from airflow_operator.reconcile.prove import blamed
 from airflow_operator.reconcile.types import Condition
 from airflow_operator.reconcile.validate import ValidatedCluster, validate
 
@@ -91,7 +92,7 @@ async def preview_base(ctx: Context, rehearsal: Rehearsal, resource: Live) -> Pr
         wanted = await _wanted_of_base(ctx, resource, spec, children)
         await prove(ctx.kube, wanted, bases.owned(children), owner=resource)
     except Refused as error:
-        return Preview(refusal=bases.blamed(error, spec, wanted).message)
+        return Preview(refusal=blamed(error, spec, wanted).message)
     except InvalidSpec as error:
         return Preview(refusal=error.message)
     except Waiting as error:
