@@ -289,9 +289,11 @@ def values(path: str, manner: str, random: Random) -> list[Any]:
         case "wrong":
             return [random.choice(WRONG)]
     end = next((end for end in LIVE if path.endswith(end)), None)
-    found = list(LIVE[end]) if end else [*VALUES.get(path, ()), *candidates(schema)][:4]
-    random.shuffle(found)
-    return found
+    found = list(LIVE[end]) if end else [*VALUES.get(path, ()), *candidates(schema)]
+    first, rest = found[:4], found[4:]
+    random.shuffle(first)
+    random.shuffle(rest)
+    return [*first, *rest]
 
 
 def without_none(value: Any) -> Any:
@@ -338,7 +340,15 @@ THEIRS = frozenset({(kind, name) for kind in ("Secret", "ConfigMap", "ServiceAcc
 def texts() -> dict[str, str]:
     """What the Secrets and ConfigMaps hold; what names one of their keys may want a certificate there."""
     pem = certificate()
-    return {"a": pem, "b": pem, "username": "airflow", "password": "theirs", "client-id": "airflow", "client-secret": "theirs"}
+    return {
+        "a": pem,
+        "b": pem,
+        "ssh-privatekey": pem,
+        "username": "airflow",
+        "password": "theirs",
+        "client-id": "airflow",
+        "client-secret": "theirs",
+    }
 
 
 async def bring(case: Case) -> None:

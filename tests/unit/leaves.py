@@ -27,6 +27,7 @@ START: Mapping[str, Any] = {
 
 VALUES: Mapping[str, tuple[Any, ...]] = {
     "AirflowCluster.auth.manager.className": ("a.b.C", "a.b.D"),
+    "AirflowCluster.executors": (["KubernetesExecutor"], ["LocalExecutor", "KubernetesExecutor"]),
     "AirflowCluster.gateway.hostnames": (["a.example"], ["b.example"]),
     "AirflowCluster.ingress.host": ("a.example", "b.example"),
     "AirflowCluster.logs.remote.url": ("s3://a", "gs://b"),
@@ -45,11 +46,14 @@ BESIDE: Mapping[str, Mapping[str, Any]] = {
     "envFrom[].prefix": {"configMapRef": {"name": "a"}},
     "fieldRef.apiVersion": {"fieldPath": "metadata.name"},
     "volumeMounts": {"volumes": [{"name": "a", "emptyDir": {}}]},
+    "matchExpressions[].key": {"operator": "Exists"},
+    "matchExpressions[].values": {"operator": "In"},
     "git.knownHosts": {"repo": "ssh://git@git.example/a.git", "credentialsSecretRef": {"name": "a"}},
 }
 """What has to stand in the same object for a leaf to be valid or to matter, by the end of its path."""
 
 AROUND: Mapping[str, Mapping[str, Any]] = {
+    "AirflowBase.allowedClusters.namespaces.selector": {"allowedClusters": {"namespaces": {"from": "Selector"}}},
     "AirflowCluster.auth.fab.oidc": {"auth": {"fab": {"oidc": {"issuerURL": "https://a.example", "clientSecretRef": {"name": "a"}}}}},
     "AirflowCluster.ingress": {"externalURL": "https://a.example"},
     "AirflowCluster.gateway": {"externalURL": "https://a.example"},
