@@ -15,9 +15,6 @@ from tests.unit.leaves import ABSENT, AROUND, BESIDE, LEAVES, VALUES, candidates
 
 ROOT = Path(__file__).resolve().parents[2]
 
-FIXED = frozenset({"AirflowCluster.executors"})
-"""Leaves of which this version of the operator takes one value; those with one value in the schema need not stand here."""
-
 ELSEWHERE: Mapping[str, str] = {
     "AirflowCluster.paused": "tests/integration/test_scenario_refused.py::test_paused",
     "AirflowCluster.deletionPolicy": "tests/integration/test_scenario_delete.py::test_delete_takes_everything",
@@ -47,7 +44,7 @@ def valid(kind: str, path: str) -> Iterator[str]:
             yield text
 
 
-@pytest.mark.parametrize("path", [path for path in LEAVES if path not in ELSEWHERE | {each: "" for each in FIXED}])
+@pytest.mark.parametrize("path", [path for path in LEAVES if path not in ELSEWHERE])
 def test_a_leaf_changes_what_is_rendered(path):
     found = valid(path.partition(".")[0], path)
     first, second = next(found, None), next(found, None)
@@ -67,10 +64,9 @@ def test_the_effect_of_other_leaves_is_tested(path):
 
 
 def test_the_tables_speak_of_leaves_that_exist():
-    assert [path for path in (*VALUES, *ELSEWHERE, *FIXED) if path not in LEAVES] == []
+    assert [path for path in (*VALUES, *ELSEWHERE) if path not in LEAVES] == []
     assert [end for end in BESIDE if not any(path.endswith(f".{end}") for path in LEAVES)] == []
     assert [start for start in AROUND if not any(path.startswith(start) for path in LEAVES)] == []
-    assert [path for path in FIXED if len(list(valid(path.partition(".")[0], path))) > 1] == []
 
 
 def test_a_leaf_without_effect_is_found(monkeypatch):
