@@ -30,11 +30,14 @@ from airflow_operator.runtime.gitsync import GitSyncNews
 from airflow_operator.runtime.grants import Grants
 from airflow_operator.runtime.health import HealthProbe, HttpHealthProbe, NoHealthProbe
 from airflow_operator.runtime.health_turns import HealthTurns
+from airflow_operator.runtime.inventory import Inventory
 from airflow_operator.runtime.lag import LagMeter
 from airflow_operator.runtime.leader import Leader, Timing
 from airflow_operator.runtime.login import Login
+from airflow_operator.runtime.loop import RESYNC_JITTER
 from airflow_operator.runtime.operator import Duties, Operator
 from airflow_operator.runtime.pace import Pace, Turn
+from airflow_operator.runtime.program import program
 from airflow_operator.runtime.reflector import Reflector
 from airflow_operator.runtime.wakeups import References, Wakeups
 from airflow_operator.settings import InvalidSetting, Settings, variable
@@ -80,7 +83,7 @@ class Process:
                     return
                 await stack.enter_async_context(_leading(leader))
             pace = Pace(self.settings.writes_per_second) if self.settings.writes_per_second else None
-            children = Children(wakeups)
+            children = Children(wakeups, Inventory(good_for=RESYNC_JITTER[0] * self.settings.resync))
             kube = Guarded(kube, turns(pace, leader), children.writing)
             if await crds_installed(kube, self.settings.namespaces, end):
                 operator, grants = await self._assemble(kube, stack, children, wakeups, news, pace)
@@ -98,6 +101,8 @@ class Process:
             health=health,
             news=news,
             references=References(),
+            inventory=children.inventory,
+            program=program(settings),
             events=Events(kube, utc_now, os.environ.get("POD_NAME", COMPONENT)),
         )
         frameworks = partial(pace.turn, handlers.SECOND_TRY_AFTER + FRAMEWORK_WRITES_WITHIN) if pace else nullcontext

@@ -85,6 +85,10 @@ class AirflowClusterStatus(_Status):
     url: Annotated[str, Field(max_length=1024)] | None = Field(default=None, description="Where the user interface answers.")
     auth: AuthStatus | None = Field(default=None, description="Logging in.")
     scheduler: SchedulerScale | None = Field(default=None, description="What kubectl scale and autoscalers read.")
+    observed_digest: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None,
+        description="Digest of what a look saw that left nothing to do: an operator that starts again sees by it what did not change.",
+    )
 
 
 class PostgresStatus(Model):

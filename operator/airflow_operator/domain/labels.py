@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from airflow_operator.domain.kinds import GROUP
+from airflow_operator.domain.kinds import GROUP, POD
+from airflow_operator.domain.manifest import Live, dig
 
 MANAGER = "airflow-operator"
 
@@ -24,6 +25,9 @@ CHECKSUM = f"{GROUP}/checksum"
 FINALIZER = f"{GROUP}/finalizer"
 SET_PASSWORD = f"{GROUP}/set-password"
 """Annotation of a password that the server does not have yet; on its pods, the UID of the Secret that it is taken from."""
+
+TASK = "task"
+"""Component of task pods: there may be thousands, and none of them changes what the operator does."""
 
 KEPT_BY_ARGO_CD = {"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"}
 """Annotation of retained objects: Argo CD neither prunes nor deletes them."""
@@ -58,6 +62,12 @@ def retained(labels: dict[str, str]) -> dict[str, str]:
     """
     kept = {key: value for key, value in labels.items() if key != INSTANCE}
     return {**kept, RETAINED: "true"}
+
+
+def is_watched(child: Live) -> bool:
+    """Whether an object bears the labels by which the operator watches its children."""
+    marks = dig(child, "metadata", "labels", default={})
+    return marks.get(MANAGED_BY) == MANAGER and not (child["kind"] == POD.kind and marks.get(COMPONENT) == TASK)
 
 
 def selector(name: str, component: str) -> dict[str, str]:

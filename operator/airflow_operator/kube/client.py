@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from urllib.parse import quote
 from airflow_operator.domain.kinds import kind_of
 from airflow_operator.domain.manifest import Kind, Live, Manifest
 from airflow_operator.kube.errors import AlreadyExists, Conflict, Expired, NotFound
-from airflow_operator.kube.protocol import FIELD_MANAGER, STATUS_MANAGER, Kube, Propagation, WatchEvent
+from airflow_operator.kube.protocol import FIELD_MANAGER, STATUS_MANAGER, Kube, Propagation, WatchEvent, nothing
 from airflow_operator.kube.transport import JSON, REQUESTS_AT_ONCE, Transport, credentials, refusal
 
 CHUNK = 500
@@ -135,12 +135,15 @@ class Client:
         path = f"/apis/{api_version}/{kind.lower()}s"
         return await self._transport.request("POST", path, body={"apiVersion": api_version, "kind": kind, "spec": spec})
 
-    async def watch_metadata(self, kind: Kind, namespace: str, *, labels: str = "") -> AsyncIterator[WatchEvent]:
+    async def watch_metadata(
+        self, kind: Kind, namespace: str, *, labels: str = "", listed: Callable[[], None] = nothing
+    ) -> AsyncIterator[WatchEvent]:
         """See `Kube.watch_metadata`."""
-        listed = await self._list(kind, namespace, labels=labels, accept=METADATA_LIST)
-        for item in listed.items:
+        found = await self._list(kind, namespace, labels=labels, accept=METADATA_LIST)
+        for item in found.items:
             yield "ADDED", _lean(item, kind)
-        version = listed.version
+        listed()
+        version = found.version
         clock = asyncio.get_running_loop().time
         while True:
             started = clock()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Literal, Protocol
 
 from airflow_operator.domain.manifest import Kind, Live, Manifest
@@ -12,6 +12,10 @@ STATUS_MANAGER = "airflow-operator-status"
 
 Propagation = Literal["Background", "Orphan"]
 WatchEvent = tuple[Literal["ADDED", "MODIFIED", "DELETED"], Live]
+
+
+def nothing() -> None:
+    """Nobody is to be told."""
 
 
 class Kube(Protocol):
@@ -44,8 +48,11 @@ class Kube(Protocol):
     async def whoami(self) -> str:
         """The user name by which the API server knows this client."""
 
-    def watch_metadata(self, kind: Kind, namespace: str, *, labels: str = "") -> AsyncIterator[WatchEvent]:
+    def watch_metadata(
+        self, kind: Kind, namespace: str, *, labels: str = "", listed: Callable[[], None] = nothing
+    ) -> AsyncIterator[WatchEvent]:
         """List and watch as PartialObjectMetadata (without managedFields): first every object as ADDED, then changes.
 
-        Ends when the place is lost (410, silence): the caller starts again, which lists again. Raises as every other method.
+        `listed` is called between the two. Ends when the place is lost (410, silence): the caller starts again, which lists
+        again. Raises as every other method.
         """

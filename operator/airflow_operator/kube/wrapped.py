@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, null
 from typing import Any
 
 from airflow_operator.domain.manifest import Kind, Live, Manifest, ObjectKey, key_of
-from airflow_operator.kube.protocol import FIELD_MANAGER, STATUS_MANAGER, Kube, Propagation, WatchEvent
+from airflow_operator.kube.protocol import FIELD_MANAGER, STATUS_MANAGER, Kube, Propagation, WatchEvent, nothing
 
 
 class Wrapped:
@@ -33,9 +33,11 @@ class Wrapped:
         """See `Kube.whoami`."""
         return await self._kube.whoami()
 
-    def watch_metadata(self, kind: Kind, namespace: str, *, labels: str = "") -> AsyncIterator[WatchEvent]:
+    def watch_metadata(
+        self, kind: Kind, namespace: str, *, labels: str = "", listed: Callable[[], None] = nothing
+    ) -> AsyncIterator[WatchEvent]:
         """See `Kube.watch_metadata`."""
-        return self._kube.watch_metadata(kind, namespace, labels=labels)
+        return self._kube.watch_metadata(kind, namespace, labels=labels, listed=listed)
 
 
 Listen = Callable[[ObjectKey], AbstractContextManager[Callable[[Live], None]]]

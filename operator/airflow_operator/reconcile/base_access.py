@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from airflow_operator.api import AirflowBaseSpec, parse_base
 from airflow_operator.api.external import External
@@ -58,6 +58,11 @@ def base_of(resource: Live) -> tuple[str, str]:
     """Namespace and name of the base that an AirflowCluster names."""
     own: str = resource["metadata"]["namespace"]
     return dig(resource, "spec", "baseRef", "namespace", default=own), dig(resource, "spec", "baseRef", "name", default="")
+
+
+def offer_of(base: Live | None) -> Mapping[str, Any]:
+    """What a base's status tells its clusters: all but how many they are."""
+    return {name: value for name, value in dig(base, "status", default={}).items() if name != "clusters"}
 
 
 def admits(base: Live | None, resource: Live, own_labels: Mapping[str, str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,10 @@ from airflow_operator.domain.errors import InvalidSpec, Waiting
 from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, kind_of
 from airflow_operator.domain.manifest import Live, dig, key_of
 from airflow_operator.kube.errors import ApiError, Forbidden, Invalid
+from airflow_operator.kube.wrapped import Guarded
 from airflow_operator.reconcile import dags, refused_pods
 from airflow_operator.reconcile.apply import Applied, Desired, apply
+from airflow_operator.reconcile.as_left import digest_of, is_as_left
 from airflow_operator.reconcile.blind import tell_blind
 from airflow_operator.reconcile.build.git_sync import webhook_token
 from airflow_operator.reconcile.keys import Keys
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 async def reconcile_cluster(ctx: Context, namespace: str, name: str) -> LookAgain:
     """Bring one AirflowCluster one step nearer to its declared state; safe to call at any moment."""
     try:
+        if await is_as_left(ctx, namespace, name):
+            return LookAgain()
         seen = await observe(ctx, namespace, name)
     except Forbidden as error:
         return await tell_blind(ctx, AIRFLOW_CLUSTER, namespace, name, error)
@@ -51,22 +56,27 @@ async def _reconcile(ctx: Context, seen: SeenCluster, namespace: str, name: str)
         cluster = validate(seen, ctx.settings.platform)
         if cluster.spec.paused:
             return await _paused(ctx, seen)
-        decided = await decide(ctx, cluster, seen)
-        applied = await _carry_out(ctx, cluster, decided.step, decided.seen)
+        written: list[Live] = []
+        noting = replace(ctx, kube=Guarded(ctx.kube, nullcontext, lambda key: nullcontext(written.append)))
+        decided = await decide(noting, cluster, seen)
+        applied = await _carry_out(noting, cluster, decided.step, decided.seen)
     except (InvalidSpec, Waiting) as error:
         return await _held(ctx, seen, error)
     except (Forbidden, Invalid) as error:
         return await _held(ctx, seen, Waiting(type(error).__name__, f"The API server refused a request: {error.message}"))
     step, admin = decided.step, decided.admin
+    lacking = refused_pods.lacking([*seen.children, *seen.pods]) or refused_pods.lacking(seen.provisioning)
+    pods = LookAgain(refused_pods.AGAIN if lacking else None)
+    again = soonest(step.look_again, pods, LookAgain(RETRY_REFUSED if applied.refused else None))
     made = status(cluster, step, applied, decided.seen, admin.secret if admin else "")
-    put_off = await report(ctx, seen.resource, made)
+    digest = digest_of(ctx.program, seen, written, {*step.discard, *applied.pruned}) if again.after is None else None
+    put_off = await report(ctx, seen.resource, made, digest, anew=ctx.inventory.sum_of(namespace, name) is not None)
+    ctx.inventory.forget(namespace, name)
     if put_off.after is None:
         for entry in dags.gone(cluster.spec, dig(seen.resource, "status", default={})):
             await ctx.events.post(seen.resource, "Warning", "DagSourceRemoved", dags.farewell(entry))
         ctx.news.keep(namespace, name, {row["name"]: row["commit"] for row in made.get("dags", []) if "commit" in row})
-    lacking = refused_pods.lacking([*seen.children, *seen.pods]) or refused_pods.lacking(seen.provisioning)
-    pods = LookAgain(refused_pods.AGAIN if lacking else None)
-    return soonest(step.look_again, put_off, pods, LookAgain(RETRY_REFUSED if applied.refused else None))
+    return soonest(again, put_off)
 
 
 @dataclass(frozen=True)
@@ -116,9 +126,8 @@ async def _carry_out(ctx: Context, cluster: ValidatedCluster, step: Step, seen: 
 
 
 def _expect_news(ctx: Context, cluster: ValidatedCluster, keys: Keys) -> None:
-    for entry in cluster.spec.dags:
-        token = webhook_token(cluster.namespace, cluster.name, entry, keys)
-        ctx.news.expect(cluster.namespace, cluster.name, entry.name, token)
+    tokens = {entry.name: webhook_token(cluster.namespace, cluster.name, entry, keys) for entry in cluster.spec.dags}
+    ctx.news.expect(cluster.namespace, cluster.name, tokens)
 
 
 async def _held(ctx: Context, seen: SeenCluster, error: InvalidSpec | Waiting) -> LookAgain:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_operator.airflow.releases import RELEASES
 from airflow_operator.api import AirflowClusterSpec, parse_cluster
@@ -14,21 +14,18 @@ from airflow_operator.domain.errors import InvalidSpec
 from airflow_operator.domain.kinds import (
     AIRFLOW_CLUSTER,
     CHILD_KINDS,
-    CONFIG_MAP,
     JOB,
-    NAMESPACE,
     OPTIONAL_KINDS,
-    PERSISTENT_VOLUME_CLAIM,
     POD,
     SECRET,
-    SERVICE_ACCOUNT,
 )
 from airflow_operator.domain.manifest import Kind, Live, dig
 from airflow_operator.kube.errors import NotFound
-from airflow_operator.reconcile import redaction, references, refused_pods
+from airflow_operator.reconcile import redaction, refused_pods
 from airflow_operator.reconcile.address import base_path
+from airflow_operator.reconcile.around import look_around
 from airflow_operator.reconcile.base_access import base_of
-from airflow_operator.reconcile.observe_base import look_at_base, look_beside_base
+from airflow_operator.reconcile.observe_base import look_beside_base
 from airflow_operator.reconcile.types import Health, SeenCluster
 
 if TYPE_CHECKING:
@@ -46,18 +43,13 @@ async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None
     resource = await kube.get(AIRFLOW_CLUSTER, namespace, name)
     if resource is None:
         return None
-    spec = _spec_of(resource)
-    wanted = {(reference.kind, reference.name) for reference in references.of_spec(spec)} if spec else set()
-    # Registered before they are read: a change in between is then not missed.
-    ctx.references.set(namespace, name, wanted)
-    own, base, listed, found = await asyncio.gather(
-        _metadata(kube, namespace),
-        look_at_base(kube, resource),
-        _children(kube, resource, routes=spec is None or spec.gateway is not None),
-        _read_references(kube, namespace, wanted),
+    spec = spec_of(resource)
+    around, listed = await asyncio.gather(
+        look_around(ctx, resource, spec), _children(kube, resource, routes=spec is None or spec.gateway is not None)
     )
-    base = await look_beside_base(kube, resource, base, own.get("labels", {}), listed.beside_base)
-    secret = redaction.values_of([*listed.children, *base.provisioning, *found.values()])
+    own = around.own
+    base = await look_beside_base(kube, resource, around.base, own.get("labels", {}), listed.beside_base)
+    secret = redaction.values_of([*listed.children, *base.provisioning, *around.references.values()])
     children = redaction.redacted(await refused_pods.told(kube, namespace, listed.children), secret)
     pods = [item for item in children if item["kind"] == "Pod"]
     return SeenCluster(
@@ -68,8 +60,8 @@ async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None
         pods=tuple(pods),
         provisioning=tuple(redaction.redacted(base.provisioning, secret)),
         base_claims=base.claims,
-        references=found,
-        health=_without(await _health(ctx, namespace, name, spec, pods), secret),
+        references=around.references,
+        health=_without(await health_of(ctx, namespace, name, spec, serving=any(map(_serves, pods))), secret),
         commits=ctx.news.commits(namespace, name),
         now=ctx.now(),
         absent=listed.absent,
@@ -79,15 +71,11 @@ async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None
         base_refused=base.refused,
         base_ca=base.ca,
         base_namespace_going=base.namespace_going or (listed.beside_base is not None and "deletionTimestamp" in own),
+        around=around.version,
     )
 
 
-async def _metadata(kube: Kube, namespace: str) -> dict[str, Any]:
-    """What is said of a namespace; empty where it is gone."""
-    return dict(dig(await kube.get(NAMESPACE, "", namespace), "metadata", default={}))
-
-
-def _spec_of(resource: Live) -> AirflowClusterSpec | None:
+def spec_of(resource: Live) -> AirflowClusterSpec | None:
     """The spec; None where it cannot be read, of which others tell."""
     try:
         return parse_cluster(resource).spec
@@ -142,22 +130,15 @@ async def _list(kube: Kube, kind: Kind, namespace: str, selector: str) -> Sequen
         return None
 
 
-async def _read_references(kube: Kube, namespace: str, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], Live | None]:
-    kinds = {kind.kind: kind for kind in (SECRET, CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, SERVICE_ACCOUNT)}
-    ordered = sorted(wanted)
-    found = await asyncio.gather(*(kube.get(kinds[kind], namespace, name) for kind, name in ordered))
-    return dict(zip(ordered, found, strict=True))
+def _serves(pod: Live) -> bool:
+    ready = any(item["type"] == "Ready" and item["status"] == "True" for item in dig(pod, "status", "conditions", default=[]))
+    return ready and dig(pod, "metadata", "labels", labels.COMPONENT) == "api-server"
 
 
-async def _health(ctx: Context, namespace: str, name: str, spec: AirflowClusterSpec | None, pods: Iterable[Live]) -> Health:
-    """Asked once an API server pod is ready: before that there is nobody to answer."""
+async def health_of(ctx: Context, namespace: str, name: str, spec: AirflowClusterSpec | None, *, serving: bool) -> Health:
+    """What Airflow says; asked once a pod of its API server is ready: before that there is nobody to answer."""
     if not ctx.settings.health_probe:
         return Health(asked=False)
-    serving = any(
-        dig(pod, "metadata", "labels", labels.COMPONENT) == "api-server"
-        and any(item["type"] == "Ready" and item["status"] == "True" for item in dig(pod, "status", "conditions", default=[]))
-        for pod in pods
-    )
     if spec is None or not serving:
         ctx.health.forget(namespace, name)
         return Health()

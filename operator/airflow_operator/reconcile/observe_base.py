@@ -43,6 +43,20 @@ async def look_at_base(kube: Kube, resource: Live) -> SeenBase:
     return SeenBase(live=live, namespace_going="deletionTimestamp" in dig(there, "metadata", default={}))
 
 
+async def look_around_base(kube: Kube, resource: Live, base: SeenBase, own_labels: Mapping[str, str]) -> SeenBase:
+    """The same with the volume and the certificates of its server, where the base lets the cluster look."""
+    namespace, name = base_of(resource)
+    if namespace == resource["metadata"]["namespace"]:
+        return replace(base, ca=await read_ca(kube, namespace, base.live))
+    if base.refused or not admits(base.live, resource, own_labels):
+        return base
+    try:
+        claims, ca = await asyncio.gather(_claims(kube, namespace, name), read_ca(kube, namespace, base.live))
+    except Forbidden as error:
+        return SeenBase(refused=error.message)
+    return replace(base, claims=claims, ca=ca)
+
+
 async def look_beside_base(
     kube: Kube, resource: Live, base: SeenBase, own_labels: Mapping[str, str], beside: Sequence[Live] | None
 ) -> SeenBase:
@@ -50,26 +64,20 @@ async def look_beside_base(
 
     `beside` is that, where the base is in the cluster's own namespace; None where it is to be listed.
     """
-    namespace, name = base_of(resource)
+    namespace = base_of(resource)[0]
     own = resource["metadata"]
     if beside is not None:
-        provisioning, ca = await asyncio.gather(refused_pods.told(kube, namespace, beside), read_ca(kube, namespace, base.live))
-        return replace(base, provisioning=tuple(provisioning), ca=ca)
+        return replace(base, provisioning=tuple(await refused_pods.told(kube, namespace, beside)))
     selector = f"{labels.CLUSTER}={own['name']},{labels.CLUSTER_NAMESPACE}={own['namespace']}"
     if base.refused or not admits(base.live, resource, own_labels):
         # What an earlier grant left there is still cleared away.
         going = "deletionTimestamp" in own and not base.refused
         return replace(base, provisioning=tuple(await kube.list(JOB, namespace, labels=selector))) if going else base
     try:
-        provisioning, claims, ca = await asyncio.gather(
-            lists(kube, (JOB, SECRET, POD), namespace, selector),
-            _claims(kube, namespace, name),
-            read_ca(kube, namespace, base.live),
-        )
-        provisioning = await refused_pods.told(kube, namespace, provisioning)
+        provisioning = await refused_pods.told(kube, namespace, await lists(kube, (JOB, SECRET, POD), namespace, selector))
     except Forbidden as error:
         return SeenBase(refused=error.message)
-    return replace(base, provisioning=tuple(provisioning), claims=claims, ca=ca)
+    return replace(base, provisioning=tuple(provisioning))
 
 
 async def _claims(kube: Kube, namespace: str, name: str) -> tuple[Live, ...]:

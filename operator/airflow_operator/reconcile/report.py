@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,23 +14,32 @@ from airflow_operator.reconcile.types import LookAgain
 if TYPE_CHECKING:
     from airflow_operator.runtime.context import Context
 
+OBSERVED_DIGEST = "observedDigest"
+"""Field of the status: digest of all that a look saw after which nothing was left to do."""
+
 PACE = 3.0
 """Seconds between two writes of a status whose headline stays the same: pods become ready one by one, and each would be a write."""
 
 _HEADLINES = ("Ready", "Degraded")
 
 
-async def report(ctx: Context, resource: Live, made: Mapping[str, Any]) -> LookAgain:
+async def report(
+    ctx: Context, resource: Live, made: Mapping[str, Any], digest: Callable[[Live], str] | None = None, *, anew: bool = False
+) -> LookAgain:
     """Write `made` as the resource's status unless it says the same already; post events for conditions that turned.
 
-    Answers when to look again where a small change was put off.
+    `digest` of the whole status goes with it, and is worth a write of its own only where it is made `anew`. Answers when to look
+    again where a small change was put off.
     """
     meta = resource["metadata"]
     last = dig(resource, "status", default={})
     new = stamped(made, last, meta.get("generation", 0), ctx.now())
-    if new == last:
+    same = new == {key: value for key, value in last.items() if key != OBSERVED_DIGEST}
+    if digest:
+        new[OBSERVED_DIGEST] = digest(new)
+    if same and (new == last or not anew):
         return LookAgain()
-    if wait := _put_off(resource, new, ctx.now()):
+    if not same and (wait := _put_off(resource, new, ctx.now())):
         return LookAgain(wait)
     await ctx.kube.apply_status(
         {
@@ -46,7 +55,7 @@ async def report(ctx: Context, resource: Live, made: Mapping[str, Any]) -> LookA
 
 def unchanged_but(last: Live | None, conditions: list[Any], phase: str) -> dict[str, Any]:
     """The last status with other conditions: for when nothing could be looked at closely."""
-    kept = {key: value for key, value in (last or {}).items() if key not in ("conditions", "phase", "observedGeneration")}
+    kept = {key: value for key, value in (last or {}).items() if key not in ("conditions", "phase", "observedGeneration", OBSERVED_DIGEST)}
     return {**kept, "conditions": conditions, "phase": phase}
 
 

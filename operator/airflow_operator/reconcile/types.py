@@ -102,6 +102,8 @@ class SeenCluster:
     """The namespace of the base is being deleted: nothing can be made there any more."""
     first: bool = False
     """Nothing was ever made for it: this is the first look that any operator takes."""
+    around: str = ""
+    """Digest of all of this that is no child: see `around.Around.version`."""
 
 
 @dataclass(frozen=True)

@@ -9,31 +9,33 @@ from airflow_operator.domain import labels
 from airflow_operator.domain.kinds import AIRFLOW_BASE, ALL_CHILD_KINDS, POD
 from airflow_operator.domain.manifest import Kind, Live, ObjectKey, dig, key_of
 from airflow_operator.kube.protocol import Kube
+from airflow_operator.runtime.inventory import Inventory
 from airflow_operator.runtime.reflector import follow
-from airflow_operator.runtime.wakeups import Resource, Wakeups
+from airflow_operator.runtime.wakeups import Resource, Wakeups, cluster_of
 
 KINDS = (*ALL_CHILD_KINDS, POD)
-TASK = "task"
-"""Component label of task pods: there may be thousands, and none of them changes what the operator does."""
 
 
 class Children:
     """Tells the loops what others do to their children. A loop's own writes, which the watches tell back, do not wake it."""
 
-    def __init__(self, wakeups: Wakeups) -> None:
+    def __init__(self, wakeups: Wakeups, inventory: Inventory) -> None:
         """Only metadata comes here."""
         self._wakeups = wakeups
+        self.inventory = inventory
         self._written: dict[str, str] = {}
         self._held_back: dict[ObjectKey, list[Live]] = {}
 
     def watches(self, kube: Kube, namespace: str) -> list[Coroutine[None, None, None]]:
         """One watch for each kind in a namespace (empty: in all), each to be run until it is cancelled."""
-        return [follow(kube, kind, namespace, self.noticed, labels=selector(kind)) for kind in KINDS]
+        return [follow(kube, kind, namespace, self.noticed, labels=selector(kind), listed=self.inventory.expect()) for kind in KINDS]
 
     def noticed(self, event: str, live: Live) -> None:
         """Wake the owner of a child that somebody else changed or removed."""
         uid, version = live["metadata"]["uid"], live["metadata"]["resourceVersion"]
         marks = dig(live, "metadata", "labels", default={})
+        if cluster := cluster_of(live["metadata"]["namespace"], marks):
+            self.inventory.noticed(event, cluster, live)
         if event == "DELETED":
             self._written.pop(uid, None)
         elif (held_back := self._held_back.get(key_of(live))) is not None:
@@ -68,4 +70,4 @@ class Children:
 def selector(kind: Kind) -> str:
     """The label selector by which children of a kind are watched."""
     ours = f"{labels.MANAGED_BY}={labels.MANAGER}"
-    return f"{ours},{labels.COMPONENT}!={TASK}" if kind == POD else ours
+    return f"{ours},{labels.COMPONENT}!={labels.TASK}" if kind == POD else ours

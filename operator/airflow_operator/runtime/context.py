@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from airflow_operator.kube.protocol import Kube
 from airflow_operator.runtime.events import Events
 from airflow_operator.runtime.gitsync import GitSyncNews
 from airflow_operator.runtime.health_turns import HealthTurns
+from airflow_operator.runtime.inventory import Inventory
 from airflow_operator.runtime.wakeups import References
 from airflow_operator.settings import Settings
 
@@ -29,4 +30,7 @@ class Context:
     news: GitSyncNews
     references: References
     events: Events
+    inventory: Inventory = field(default_factory=Inventory)
+    program: str = ""
+    """Digest of the operator's code and of the settings that a reconciliation depends on."""
     now: Callable[[], datetime] = utc_now

@@ -26,12 +26,17 @@ class GitSyncNews:
         self._kept: dict[tuple[str, str], dict[str, str]] = {}
         self._turn = asyncio.Event()
 
-    def expect(self, namespace: str, cluster: str, entry: str, token: str) -> None:
-        """Accept news of an entry from who knows the token. Another token is another repository: its commit is not known yet."""
-        tokens = self._tokens.setdefault((namespace, cluster), {})
-        if tokens.get(entry, token) != token:
-            self._commits.get((namespace, cluster), {}).pop(entry, None)
-        tokens[entry] = token
+    def expect(self, namespace: str, cluster: str, tokens: Mapping[str, str]) -> None:
+        """Accept news of each entry from who knows its token. Another token is another repository: its commit is not known yet."""
+        known = self._tokens.get((namespace, cluster), {})
+        for entry in known:
+            if known[entry] != tokens.get(entry, known[entry]):
+                self._commits.get((namespace, cluster), {}).pop(entry, None)
+        self._tokens[namespace, cluster] = {**known, **tokens}
+
+    def expects(self, namespace: str, cluster: str) -> bool:
+        """Whether this process knows what news of a cluster to expect, be it none."""
+        return (namespace, cluster) in self._tokens
 
     def commit(self, namespace: str, cluster: str, entry: str) -> str | None:
         """The commit that git-sync last checked out; None while this process has not heard of it."""

@@ -29,6 +29,7 @@ CALM = 2.0
 STOP_GRACE = 3.0
 """How long a running reconciliation may go on after its loop was told to stop."""
 DELETION_POLL = 5.0
+RESYNC_JITTER = (0.9, 1.1)
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ def backoff(failures: int, at_least: float = 0.0) -> float:
     return max(delay * random.uniform(0.8, 1.2), at_least)
 
 
+async def at_once() -> None:
+    """Nothing is waited for."""
+
+
 class Loop:
     """Serves one resource until it is stopped; two reconciliations of it never overlap."""
 
@@ -64,14 +69,16 @@ class Loop:
         timing: Timing,
         slots: asyncio.Semaphore,
         may_begin: Callable[[], bool] = lambda: True,
+        after: Callable[[], Awaitable[None]] = at_once,
     ) -> None:
-        """Nothing is called before `may_begin` answers True: it is asked at each wake-up."""
+        """Nothing is called before `after` has ended, and `may_begin` answers True: that is asked at each wake-up."""
         self._title = title
         self._reconcile = reconcile
         self._flag = flag
         self._timing = timing
         self._slots = slots
         self._may_begin = may_begin
+        self._after = after
         self._failures = 0
         self._rested_since = -math.inf
         self._stopping = False
@@ -82,6 +89,7 @@ class Loop:
         """Reconcile for ever; returns after `stop`."""
         self._task = asyncio.current_task()
         try:
+            await self._after()
             while not self._stopping:
                 rest, calm = await self._attempt()
                 await self._sleep(rest, calm)
@@ -121,7 +129,7 @@ class Loop:
             finally:
                 self._rested_since = asyncio.get_running_loop().time()
         self._failures = 0
-        resync = self._timing.resync * random.uniform(0.9, 1.1)
+        resync = self._timing.resync * random.uniform(*RESYNC_JITTER)
         return (resync if again.after is None else min(again.after, resync)), 0.0
 
     async def _sleep(self, rest: float, calm: float) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER
 from airflow_operator.domain.manifest import Kind, Live, dig
+from airflow_operator.reconcile.base_access import offer_of
 from airflow_operator.reconcile.types import LookAgain
 from airflow_operator.runtime.context import Context
 from airflow_operator.runtime.finalizers import Finalizers, has_finalizer, is_going
@@ -71,6 +72,7 @@ class Operator:
             timing=self._timing,
             slots=self._slots,
             may_begin=lambda: has_finalizer(live()) and not is_going(live()),
+            after=self.ctx.inventory.wait,
         )
         served = _Served(uid, loop)
         self._served[resource] = served
@@ -159,11 +161,6 @@ def base_of(cluster: Live) -> Resource | None:
     if not isinstance(name, str):
         return None
     return Resource(AIRFLOW_BASE, dig(cluster, "spec", "baseRef", "namespace", default=cluster["metadata"]["namespace"]), name)
-
-
-def offer_of(base: Live) -> Mapping[str, Any]:
-    """What a base's status tells its clusters: all but how many they are."""
-    return {name: value for name, value in dig(base, "status", default={}).items() if name != "clusters"}
 
 
 def fingerprint(live: Live) -> tuple[Any, ...]:

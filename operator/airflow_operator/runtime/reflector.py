@@ -71,6 +71,10 @@ async def always() -> bool:
     return True
 
 
+def nobody(came: bool) -> None:
+    """Nobody waits for a list."""
+
+
 async def follow(
     kube: Kube,
     kind: Kind,
@@ -79,8 +83,12 @@ async def follow(
     *,
     labels: str = "",
     may: Callable[[], Awaitable[bool]] = always,
+    listed: Callable[[bool], None] = nobody,
 ) -> None:
-    """Watch the metadata of a kind until `may`, which is asked before each start, says no; `noticed` gets each event."""
+    """Watch the metadata of a kind until `may`, which is asked before each start, says no; `noticed` gets each event.
+
+    `listed` is told of each list whether it came; of a kind that is not installed there is nothing to list.
+    """
     where = f"{kind.plural} in {namespace or 'all namespaces'}"
     failures = 0
     while True:
@@ -88,11 +96,12 @@ async def follow(
         try:
             if not await may():
                 return
-            async for event, live in kube.watch_metadata(kind, namespace, labels=labels):
+            async for event, live in kube.watch_metadata(kind, namespace, labels=labels, listed=partial(listed, True)):
                 failures = 0
                 noticed(event, live)
         except Exception as error:
             failures += 1
+            listed(isinstance(error, NotFound))
             # A kind that is not installed may be some day; until then nobody waits for it.
             pause = ABSENT_PAUSE if isinstance(error, NotFound) else min(PAUSE * 2.0**failures, LONGEST_PAUSE)
             _report(where, error, failures)

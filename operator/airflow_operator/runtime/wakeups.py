@@ -26,6 +26,12 @@ class Resource(NamedTuple):
         return f"{self.kind.kind} {self.namespace}/{self.name}"
 
 
+def cluster_of(namespace: str, marks: Mapping[str, str]) -> Resource | None:
+    """The cluster that a child's labels name, which may live in another namespace than the child."""
+    name = marks.get(labels.CLUSTER)
+    return Resource(AIRFLOW_CLUSTER, marks.get(labels.CLUSTER_NAMESPACE, namespace), name) if name else None
+
+
 class Wakeups:
     """A flag for each served resource; waking one that nobody serves does nothing."""
 
@@ -61,9 +67,9 @@ class Wakeups:
         self.wake(resource)
 
     def wake_owner(self, namespace: str, marks: Mapping[str, str]) -> None:
-        """Wake whom a child's labels name: its cluster (which may live in another namespace) and its base."""
-        if cluster := marks.get(labels.CLUSTER):
-            self.wake(Resource(AIRFLOW_CLUSTER, marks.get(labels.CLUSTER_NAMESPACE, namespace), cluster))
+        """Wake whom a child's labels name: its cluster and its base."""
+        if cluster := cluster_of(namespace, marks):
+            self.wake(cluster)
         if base := marks.get(labels.BASE):
             self.wake(Resource(AIRFLOW_BASE, namespace, base))
 

@@ -39,6 +39,9 @@ def application(news: GitSyncNews, wakeups: Wakeups, leader: Leader | None = Non
         namespace, cluster, entry, commit = where["namespace"], where["cluster"], where["entry"], request.headers.get(HASH_HEADER, "")
         known = news.commit(namespace, cluster, entry)
         answer = news.record(namespace, cluster, entry, where["token"], commit)
+        if answer == "unexpected" and not news.expects(namespace, cluster):
+            # This process has not looked at the cluster closely yet.
+            wakeups.wake(Resource(AIRFLOW_CLUSTER, namespace, cluster))
         log.debug("git-sync of %s/%s, %s: %s", namespace, cluster, entry, answer)
         if answer == "recorded":
             if commit != known:

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_operator.kube.errors import Unavailable
 from airflow_operator.reconcile import cluster as loop
+from airflow_operator.runtime.inventory import Inventory
 from tests.unit import factory
 
 
@@ -38,7 +39,7 @@ def failing(error):
 async def test_a_bug_is_degraded_and_still_reaches_the_log(told, monkeypatch):
     monkeypatch.setattr(loop, "validate", failing(KeyError("a secret value")))
     with pytest.raises(KeyError):
-        await loop.reconcile_cluster(SimpleNamespace(settings=SimpleNamespace(platform=None)), "team", "demo")
+        await loop.reconcile_cluster(SimpleNamespace(settings=SimpleNamespace(platform=None), inventory=Inventory()), "team", "demo")
     assert (told["Ready"].status, told["Degraded"].status, told["Reconciled"].reason) == ("False", "True", "InternalError")
     assert "KeyError" in told["Reconciled"].message
     assert "a secret value" not in told["Reconciled"].message
@@ -47,5 +48,5 @@ async def test_a_bug_is_degraded_and_still_reaches_the_log(told, monkeypatch):
 async def test_an_api_server_that_is_away_is_no_bug(told, monkeypatch):
     monkeypatch.setattr(loop, "validate", failing(Unavailable(503, "ServiceUnavailable", "")))
     with pytest.raises(Unavailable):
-        await loop.reconcile_cluster(SimpleNamespace(settings=SimpleNamespace(platform=None)), "team", "demo")
+        await loop.reconcile_cluster(SimpleNamespace(settings=SimpleNamespace(platform=None), inventory=Inventory()), "team", "demo")
     assert told == {}

@@ -13,6 +13,7 @@ from airflow_operator.domain.labels import BASE, CLUSTER, CLUSTER_NAMESPACE, MAN
 from airflow_operator.domain.manifest import key_of
 from airflow_operator.kube.protocol import Kube
 from airflow_operator.runtime.children import Children, selector
+from airflow_operator.runtime.inventory import Inventory
 from airflow_operator.runtime.wakeups import A_WHILE, Resource, Wakeups
 
 MARKS = {MANAGED_BY: MANAGER, CLUSTER: "c"}
@@ -23,7 +24,7 @@ class Bench:
         wakeups = Wakeups()
         self.flag = wakeups.flag(Resource(AIRFLOW_CLUSTER, "team", "c"))
         self.base = wakeups.flag(Resource(AIRFLOW_BASE, "team", "b"))
-        self.children = Children(wakeups)
+        self.children = Children(wakeups, Inventory())
 
     def wakes(self, event: str, live: dict[str, Any]) -> bool:
         self.flag.clear()

@@ -21,6 +21,7 @@ from airflow_operator.runtime.gitsync import GitSyncNews
 from airflow_operator.runtime.grants import ASK_AGAIN, PATIENCE, Grants, command, namespaces_of
 from airflow_operator.runtime.health import NoHealthProbe
 from airflow_operator.runtime.health_turns import HealthTurns
+from airflow_operator.runtime.inventory import Inventory
 from airflow_operator.runtime.operator import Duties
 from airflow_operator.runtime.reflector import Reflector
 from airflow_operator.runtime.wakeups import References, Resource, Wakeups
@@ -62,7 +63,7 @@ class World:
         self.events.append(manifest)
         return manifest
 
-    async def watch_metadata(self, kind: Kind, namespace: str, *, labels: str = "") -> AsyncIterator[WatchEvent]:
+    async def watch_metadata(self, kind: Kind, namespace: str, *, labels: str = "", listed: Any = None) -> AsyncIterator[WatchEvent]:
         self.watching.append((namespace, kind.plural, labels))
         try:
             if kind == SECRET:
@@ -87,7 +88,7 @@ class Bench:
             Events(kube, lambda: NOW),
             now=lambda: NOW,
         )
-        self.grants = Grants(kube, ME, Reflector(kube, self.ctx.references, self.wakeups), Children(self.wakeups))
+        self.grants = Grants(kube, ME, Reflector(kube, self.ctx.references, self.wakeups), Children(self.wakeups, Inventory()))
 
         async def reconcile(ctx: Context, namespace: str, name: str) -> LookAgain:
             self.done.append("reconcile")

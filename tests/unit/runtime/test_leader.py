@@ -182,7 +182,7 @@ async def test_giving_up_lets_the_next_begin_at_once() -> None:
 async def test_a_replica_that_stands_by_passes_calls_of_git_sync_on() -> None:
     bench = Bench()
     news = GitSyncNews()
-    news.expect("team", "c", "etl", "t" * 32)
+    news.expect("team", "c", {"etl": "t" * 32})
     news.keep("team", "c", {"etl": COMMIT})
     async with serving(application(news, Wakeups(), bench.one), 0, "127.0.0.1") as leading, aiohttp.ClientSession() as session:
         bench.one._webhook = f"http://127.0.0.1:{leading}"

@@ -48,6 +48,29 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
+async def test_the_first_look_comes_after_what_is_waited_for() -> None:
+    listed = asyncio.Event()
+
+    async def until_listed() -> None:
+        await listed.wait()
+
+    bench = Bench(after=until_listed)
+    assert await bench.until(5) == []
+    listed.set()
+    assert await bench.until(6) == [5]
+    await bench.end()
+
+
+async def test_ends_while_it_waits() -> None:
+    async def for_ever() -> None:
+        await asyncio.Event().wait()
+
+    bench = Bench(after=for_ever)
+    await bench.until(5)
+    await bench.end()
+    assert (bench.times, now()) == ([], 5 + loops.STOP_GRACE)
+
+
 async def test_looks_at_once_and_then_at_each_resync_with_jitter() -> None:
     bench = Bench()
     times = await bench.until(6000)

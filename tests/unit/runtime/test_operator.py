@@ -183,7 +183,7 @@ async def test_namesake_whose_predecessor_vanished_unseen_is_the_only_one_served
 async def test_gone_cluster_is_forgotten_and_wakes_its_base() -> None:
     bench = Bench()
     bench.ctx.references.set("ns", "c", {("Secret", "git")})
-    bench.ctx.news.expect("ns", "c", "etl", "token")
+    bench.ctx.news.expect("ns", "c", {"etl": "token"})
     await bench.operator.noticed(CLUSTER, None, live(CLUSTER))
     async with bench.serving(BASE, live(BASE, uid="u2")):
         await asyncio.sleep(5)

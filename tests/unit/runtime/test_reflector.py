@@ -55,7 +55,7 @@ class Script:
         self._script: Iterator[Any] = iter(script)
         self.calls: list[tuple[str, str]] = []
 
-    async def watch_metadata(self, kind: Kind, namespace: str, *, labels: str = "") -> AsyncIterator[WatchEvent]:
+    async def watch_metadata(self, kind: Kind, namespace: str, *, labels: str = "", listed: Any = None) -> AsyncIterator[WatchEvent]:
         self.calls.append((kind.plural, namespace))
         for item in self._script:
             if item is None:

@@ -35,7 +35,7 @@ class Bench:
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
     news, wakeups = GitSyncNews(), Wakeups()
-    news.expect("team", "c", "etl", TOKEN)
+    news.expect("team", "c", {"etl": TOKEN})
     async with serving(application(news, wakeups), 0, "127.0.0.1") as port, aiohttp.ClientSession() as session:
         yield Bench(news, wakeups, f"http://127.0.0.1:{port}", session)
 
@@ -50,6 +50,13 @@ async def test_commit_is_recorded_and_wakes_the_cluster(bench: Bench) -> None:
     assert not answer.done()
     bench.news.keep("team", "c", {"etl": COMMIT})
     assert await answer == 200
+
+
+async def test_news_of_a_cluster_that_was_not_looked_at_closely_have_it_looked_at(bench: Bench) -> None:
+    flags = [bench.wakeups.flag(Resource(AIRFLOW_CLUSTER, "team", name)) for name in ("c", "other")]
+    for name in ("c", "other"):
+        assert await bench.post(f"team/{name}/unknown/{TOKEN}") == 503
+    assert [flag.is_set() for flag in flags] == [False, True], "whoever makes up an entry wakes nobody"
 
 
 async def test_commit_that_would_not_outlive_the_process_should_be_told_again(bench: Bench) -> None:
@@ -94,7 +101,7 @@ async def test_other_methods_are_refused(bench: Bench) -> None:
 
 
 async def test_changed_token_invalidates_the_old_one(bench: Bench) -> None:
-    bench.news.expect("team", "c", "etl", "new")
+    bench.news.expect("team", "c", {"etl": "new"})
     assert await bench.post(f"team/c/etl/{TOKEN}") == 404
     bench.news.keep("team", "c", {"etl": COMMIT})
     assert await bench.post("team/c/etl/new") == 200
@@ -106,7 +113,7 @@ async def test_another_repository_forgets_the_commit_of_the_first(bench: Bench) 
     bench.news.keep("team", "c", {"etl": COMMIT})
     assert await bench.post(f"team/c/etl/{TOKEN}") == 200
     assert bench.news.commit("team", "c", "etl") == COMMIT
-    bench.news.expect("team", "c", "etl", TOKEN)
+    bench.news.expect("team", "c", {"etl": TOKEN})
     assert bench.news.commit("team", "c", "etl") == COMMIT
-    bench.news.expect("team", "c", "etl", "new")
+    bench.news.expect("team", "c", {"etl": "new"})
     assert bench.news.commit("team", "c", "etl") is None
