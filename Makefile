@@ -67,9 +67,9 @@ e2e-all: e2e ## every end-to-end test, and the Jobs' scripts in every version of
 demo: setup ## from nothing to a finished DAG run on a cluster that stays up
 	$(RUN) python -m tests.e2e.demo
 
-bench: setup ## what the operator costs, figure by figure, in 45 minutes on a quiet machine: dist/bench; QUICK=1 only shows that the scripts run
+bench: setup ## what the operator costs, figure by figure, in 50 minutes on a quiet machine: dist/bench; QUICK=1 only shows that the scripts run
 	$(CLUSTER) build control-plane
-	$(BENCH).throughput $(if $(QUICK),2 1,100 3) --json dist/bench/throughput.json
+	$(BENCH).throughput $(if $(QUICK),2 1,100 5) --json dist/bench/throughput.json
 	$(if $(QUICK),,$(BENCH).throughput 1000 1 --without-kubectl --json dist/bench/throughput-large.json)
 	$(BENCH).latency $(if $(QUICK),3,60) --json dist/bench/latency.json
 	$(BENCH).limits $(if $(QUICK),3 --storm 2,30) --json dist/bench/limits.json

@@ -102,7 +102,7 @@ def main() -> None:
     """Print a table."""
     parser = rig.arguments(__doc__)
     parser.add_argument("clusters", nargs="?", type=int, default=100)
-    parser.add_argument("pairs", nargs="?", type=int, default=3)
+    parser.add_argument("pairs", nargs="?", type=int, default=5)
     parser.add_argument("--without-kubectl", action="store_true", help="compare with the bare client alone")
     asked = parser.parse_args()
     rounds = asyncio.run(measure(asked.clusters, asked.pairs, not asked.without_kubectl))
