@@ -25,12 +25,14 @@ class Inventory:
         self._good_until = -math.inf
         self._awaited = 0
         self._complete = asyncio.Event()
+        self._complete.set()
         self._sums: defaultdict[Resource, int] = defaultdict(int)
         self._changed: set[Resource] = set()
 
     def expect(self) -> Callable[[bool], None]:
         """One more watch; what this answers is told whether its list came. Only the first time counts."""
         self._awaited += 1
+        self._complete.clear()
         told = False
 
         def tell(came: bool) -> None:
@@ -62,8 +64,7 @@ class Inventory:
 
     async def wait(self) -> None:
         """Until every first list has come, or one of them could not be had."""
-        if self._awaited:
-            await self._complete.wait()
+        await self._complete.wait()
 
     def sum_of(self, namespace: str, name: str) -> int | None:
         """A cluster's sum; None where it is not known, or not any more."""
