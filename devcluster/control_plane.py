@@ -137,10 +137,11 @@ class ControlPlane:
             # Only what is new: a test session asks often, and the log grows to many megabytes.
             log.seek(self._audit_read)
             for line in log:
-                # The last line may be half written.
-                if line.endswith(b"\n"):
-                    self._audit_entries.append(json.loads(line))
-                    self._audit_read += len(line)
+                # The last line may be half written; what comes next would then be the rest of it.
+                if not line.endswith(b"\n"):
+                    break
+                self._audit_entries.append(json.loads(line))
+                self._audit_read += len(line)
         return self._audit_entries[since:]
 
     def log(self, name: str) -> str:
