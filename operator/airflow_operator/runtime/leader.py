@@ -113,7 +113,7 @@ class Leader:
         except (AlreadyExists, Conflict):
             return False
         except (ApiError, TimeoutError) as error:
-            log.warning("the Lease could not be renewed: %s", error or "no answer")
+            log.warning("the Lease could not be renewed: %s", str(error) or "it did not answer in time")
             return False
         # From before the request: the others count from when it arrived.
         self._renewed = asked
