@@ -1,0 +1,58 @@
+"""When a status is written for the digest of what a look saw."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from airflow_operator.domain.manifest import Live
+from airflow_operator.reconcile.report import report, unchanged_but
+from airflow_operator.reconcile.types import Condition
+from tests.unit import factory
+
+READY = Condition("Ready", "True", "Ready", "All is well.")
+MADE = {"phase": "Running", "conditions": [READY]}
+
+
+class World:
+    """Takes each status that is written."""
+
+    def __init__(self, told: Live | None = None) -> None:
+        self.resource = factory.resource() | ({"status": told} if told else {})
+        self.written: list[Live] = []
+        self.ctx: Any = SimpleNamespace(kube=self, events=self, now=lambda: factory.NOW)
+
+    async def apply_status(self, manifest: Live) -> Live:
+        self.written.append(manifest["status"])
+        return manifest
+
+    async def transitions(self, resource: Live, before: Any, after: Any) -> None:
+        """Nobody reads events here."""
+
+    async def told(self, digest: str | None, made: Any = MADE, *, anew: bool = False) -> list[str]:
+        await report(self.ctx, self.resource, made, (lambda status: digest) if digest else None, anew=anew)
+        return [status.get("observedDigest", "") for status in self.written]
+
+
+async def told_before(digest: str | None = "1") -> Live:
+    world = World()
+    await world.told(digest)
+    return world.written[0]
+
+
+async def test_goes_with_a_status_that_says_something_new() -> None:
+    assert await World().told("1") == ["1"]
+    other = {**MADE, "phase": "Degraded"}
+    assert await World(await told_before()).told("2", other) == ["2"]
+    assert await World(await told_before()).told(None, other) == [""], "something is left to do"
+
+
+async def test_is_written_alone_only_by_the_first_look_of_an_operator() -> None:
+    assert await World(await told_before()).told("2") == []
+    assert await World(await told_before()).told("2", anew=True) == ["2"]
+    assert await World(await told_before()).told("1", anew=True) == []
+    assert await World(await told_before(None)).told("1", anew=True) == ["1"]
+
+
+async def test_stands_for_nothing_where_a_look_was_cut_short() -> None:
+    assert "observedDigest" not in unchanged_but(await told_before(), [READY], "Waiting")
