@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
@@ -352,7 +353,8 @@ def texts() -> dict[str, str]:
 
 
 async def bring(case: Case) -> None:
-    """What the leaves name: everything is called a or b, and its keys too."""
+    """What the leaves name: everything is called a or b, and its keys and labels too."""
+    await asyncio.to_thread(case.stage.kubectl, "label", "namespace", case.namespace, *(f"{name}={name}" for name in NAMES))
     for name in NAMES:
         meta = {"metadata": {"name": name}}
         await case.stage.secret(name, **texts())
