@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Callable
+from random import getrandbits
 
 from airflow_operator.domain.hashing import together, version_of
 from airflow_operator.domain.kinds import AIRFLOW_CLUSTER
@@ -27,7 +28,6 @@ class Inventory:
         self._complete = asyncio.Event()
         self._complete.set()
         self._sums: defaultdict[Resource, int] = defaultdict(int)
-        self._changed: set[Resource] = set()
 
     def expect(self) -> Callable[[bool], None]:
         """One more watch; what this answers is told whether its list came. Only the first time counts."""
@@ -45,34 +45,26 @@ class Inventory:
 
     def noticed(self, event: str, cluster: Resource, live: Live) -> None:
         """A child is there, or something happened to it."""
-        if event == "ADDED" and not self._complete.is_set():
-            self._sums[cluster] = together((self._sums[cluster], version_of(live["metadata"])))
+        if self._complete.is_set():
+            self._sums.pop(cluster, None)
         else:
-            self._forget(cluster)
+            # What changes while lists are still to come spoils the sum: no look has told such a one.
+            version = version_of(live["metadata"]) if event == "ADDED" else getrandbits(64)
+            self._sums[cluster] = together((self._sums[cluster], version))
 
     def forget(self, namespace: str, name: str) -> None:
         """From here on everything of a cluster is read."""
-        self._forget(Resource(AIRFLOW_CLUSTER, namespace, name))
-
-    def _forget(self, cluster: Resource) -> None:
-        if self._complete.is_set() and not self._is_good():
-            self._sums.clear()
-            self._changed.clear()
-            return
-        self._sums.pop(cluster, None)
-        self._changed.add(cluster)
+        self._sums.pop(Resource(AIRFLOW_CLUSTER, namespace, name), None)
 
     async def wait(self) -> None:
         """Until every first list has come, or one of them could not be had."""
         await self._complete.wait()
 
     def sum_of(self, namespace: str, name: str) -> int | None:
-        """A cluster's sum; None where it is not known, or not any more."""
-        cluster = Resource(AIRFLOW_CLUSTER, namespace, name)
-        return self._sums.get(cluster, 0) if self._is_good() and cluster not in self._changed else None
-
-    def _is_good(self) -> bool:
-        return asyncio.get_running_loop().time() <= self._good_until
+        """A cluster's sum; None where it had no children, or is not known, or not any more."""
+        if asyncio.get_running_loop().time() > self._good_until:
+            return None
+        return self._sums.get(Resource(AIRFLOW_CLUSTER, namespace, name))
 
     def _told(self, came: bool) -> None:
         self._awaited -= 1

@@ -45,7 +45,7 @@ async def test_is_complete_with_the_last_list() -> None:
     second(True)
     await waiting
     assert inventory.sum_of("team", "c") == sum_of(child("a"), child("b"))
-    assert inventory.sum_of("team", "d") == 0, "a cluster without children"
+    assert inventory.sum_of("team", "d") is None, "nothing was made for it yet"
     await asyncio.sleep(99)
     assert inventory.sum_of("team", "c") is not None
     await asyncio.sleep(2)
@@ -62,17 +62,20 @@ async def test_what_happens_later_ends_it_for_the_cluster(event: str) -> None:
     if event != "ADDED":
         inventory.noticed(event, D, child("a"))
     listed(True)
-    assert (inventory.sum_of("team", "d") is None) == (event != "ADDED"), "before the last list has come"
-    inventory.noticed(event, C, child("a"))
+    assert (inventory.sum_of("team", "d") == sum_of(child("a"))) == (event == "ADDED"), "before the last list has come"
+    inventory.noticed(event, C, child("b"))
     assert inventory.sum_of("team", "c") is None
 
 
 @pytest.mark.looptime
 async def test_a_close_look_ends_it_for_the_cluster() -> None:
     inventory = Inventory(good_for=100)
-    inventory.expect()(True)
+    listed = inventory.expect()
+    for cluster in (C, D):
+        inventory.noticed("ADDED", cluster, child("a"))
+    listed(True)
     inventory.forget("team", "c")
-    assert (inventory.sum_of("team", "c"), inventory.sum_of("team", "d")) == (None, 0)
+    assert (inventory.sum_of("team", "c"), inventory.sum_of("team", "d")) == (None, sum_of(child("a")))
 
 
 @pytest.mark.looptime
