@@ -41,6 +41,7 @@ def customized(template: Manifest, main: str, found: Iterable[Layer], *, image: 
         if entries:
             made = entries if name == "volumes" else [overlay(_CONTAINER, entry) for entry in entries]
             spec[place] = _joined(spec.get(place, ()), made, "name", field)
+    _require_own_names(found)
     field, mounts = _last(found, "volume_mounts")
     if mounts:
         spec["containers"] = [_mounting(item, mounts, field) if item["name"] == main else item for item in spec["containers"]]
@@ -66,6 +67,13 @@ def _last(found: Sequence[Layer], attribute: str) -> tuple[str, Entries]:
             head, *rest = attribute.split("_")
             return f"{layer.field}.{head}{''.join(part.title() for part in rest)}", entries
     return "", ()
+
+
+def _require_own_names(found: Sequence[Layer]) -> None:
+    """A pod's containers and init containers must not share a name; they may come of different layers."""
+    (first, init), (field, extra) = _last(found, "init_containers"), _last(found, "extra_containers")
+    for name in sorted({entry["name"] for entry in init} & {entry["name"] for entry in extra}):
+        raise InvalidSpec("InvalidSpec", f"{field}: {first} has a container {name} too: name one of the two otherwise.")
 
 
 def _joined(ours: Entries, theirs: Entries, key: str, field: str) -> list[dict[str, Any]]:

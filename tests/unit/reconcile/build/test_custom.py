@@ -111,6 +111,13 @@ def test_names_of_the_operator_are_taken(spec, words):
     assert raised.value.reason == OWNED
 
 
+def test_two_layers_do_not_give_one_name_to_two_containers():
+    entry = [{"name": "b", "image": "i"}]
+    with pytest.raises(InvalidSpec, match=r"spec.scheduler.extraContainers: spec.pods.initContainers has a container b too"):
+        scheduler(pods={"initContainers": entry}, scheduler={"extraContainers": entry})
+    assert scheduler(pods={"initContainers": entry}, scheduler={"initContainers": [], "extraContainers": entry})
+
+
 def patched(**container):
     return {"spec": {"containers": [{"name": "scheduler", **container}]}}
 
