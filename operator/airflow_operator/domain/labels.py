@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_operator.domain.kinds import GROUP, POD
-from airflow_operator.domain.manifest import Live, dig
+from airflow_operator.domain.manifest import Kind, Live, dig
 
 MANAGER = "airflow-operator"
 
@@ -64,8 +64,14 @@ def retained(labels: dict[str, str]) -> dict[str, str]:
     return {**kept, RETAINED: "true"}
 
 
+def watched(kind: Kind) -> str:
+    """The label selector by which children of a kind are watched."""
+    ours = f"{MANAGED_BY}={MANAGER}"
+    return f"{ours},{COMPONENT}!={TASK}" if kind == POD else ours
+
+
 def is_watched(child: Live) -> bool:
-    """Whether an object bears the labels by which the operator watches its children."""
+    """Whether an object is one of those."""
     marks = dig(child, "metadata", "labels", default={})
     return marks.get(MANAGED_BY) == MANAGER and not (child["kind"] == POD.kind and marks.get(COMPONENT) == TASK)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_operator.api import AirflowClusterSpec
-from airflow_operator.domain.hashing import digest
+from airflow_operator.domain.hashing import digest, version_of
 from airflow_operator.domain.kinds import CONFIG_MAP, NAMESPACE, PERSISTENT_VOLUME_CLAIM, SECRET, SERVICE_ACCOUNT
 from airflow_operator.domain.manifest import Live, dig
 from airflow_operator.reconcile import references
@@ -35,7 +35,7 @@ class Around:
         """Digest that changes whenever any of it does."""
         named = sorted((kind, name, _version(live)) for (kind, name), live in self.references.items())
         base = (self.base.refused, self.base.namespace_going, *map(_version, (*self.base.claims, self.base.ca)))
-        return digest([_marks(self.own), named, base, _marks(dig(self.base.live, "metadata", default={})), offer_of(self.base.live)], 16)
+        return digest([marks(self.own), named, base, marks(dig(self.base.live, "metadata", default={})), offer_of(self.base.live)], 16)
 
 
 async def look_around(ctx: Context, resource: Live, spec: AirflowClusterSpec | None) -> Around:
@@ -61,10 +61,10 @@ async def _read_references(kube: Kube, namespace: str, wanted: set[tuple[str, st
     return dict(zip(ordered, found, strict=True))
 
 
-def _version(live: Live | None) -> tuple[str, str]:
-    return dig(live, "metadata", "uid", default=""), dig(live, "metadata", "resourceVersion", default="")
+def _version(live: Live | None) -> int:
+    return version_of(live["metadata"]) if live else 0
 
 
-def _marks(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def marks(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """What people change of metadata; the version moves with each status, too."""
     return {name: value for name, value in metadata.items() if name not in ("resourceVersion", "managedFields")}

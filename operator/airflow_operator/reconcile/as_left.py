@@ -15,9 +15,9 @@ from airflow_operator.domain import labels
 from airflow_operator.domain.hashing import digest, together, version_of
 from airflow_operator.domain.kinds import AIRFLOW_CLUSTER
 from airflow_operator.domain.manifest import Live, ObjectKey, dig, key_of
-from airflow_operator.reconcile.around import look_around
+from airflow_operator.reconcile.around import look_around, marks
 from airflow_operator.reconcile.observe import health_of, spec_of
-from airflow_operator.reconcile.report import OBSERVED_DIGEST
+from airflow_operator.reconcile.report import OBSERVED_DIGEST, told
 from airflow_operator.reconcile.types import Health, SeenCluster
 
 if TYPE_CHECKING:
@@ -43,15 +43,17 @@ async def is_as_left(ctx: Context, namespace: str, name: str) -> bool:
 
 def digest_of(program: str, seen: SeenCluster, written: Iterable[Live], gone: Container[ObjectKey]) -> Callable[[Live], str]:
     """The digest of a look, by the status that it leaves; `written` are the API server's answers to its writes, the oldest first."""
-    left = {key_of(child): child for child in (*seen.children, *seen.pods, *seen.provisioning, *written)}
-    children = together(version_of(child["metadata"]) for key, child in left.items() if key not in gone and labels.is_watched(child))
-    return lambda status: _digest(program, seen.resource, status, children, seen.around, seen.health)
+
+    def digest_with(status: Live) -> str:
+        left = {key_of(child): child for child in (*seen.children, *seen.pods, *seen.provisioning, *written)}
+        children = together(version_of(child["metadata"]) for key, child in left.items() if key not in gone and labels.is_watched(child))
+        return _digest(program, seen.resource, status, children, seen.around, seen.health)
+
+    return digest_with
 
 
 def _digest(program: str, resource: Live, status: Live, children: int, around: str, health: Health) -> str:
-    meta = {key: value for key, value in resource["metadata"].items() if key not in ("resourceVersion", "managedFields")}
-    told = {key: value for key, value in status.items() if key != OBSERVED_DIGEST}
-    return _of_children(program, children) + digest([meta, told, around, asdict(health)], 16)
+    return _of_children(program, children) + digest([marks(resource["metadata"]), told(status), around, asdict(health)], 16)
 
 
 def _of_children(program: str, children: int) -> str:

@@ -48,7 +48,7 @@ async def observe(ctx: Context, namespace: str, name: str) -> SeenCluster | None
         look_around(ctx, resource, spec), _children(kube, resource, routes=spec is None or spec.gateway is not None)
     )
     own = around.own
-    base = await look_beside_base(kube, resource, around.base, own.get("labels", {}), listed.beside_base)
+    base = await look_beside_base(kube, resource, around.base, listed.beside_base)
     secret = redaction.values_of([*listed.children, *base.provisioning, *around.references.values()])
     children = redaction.redacted(await refused_pods.told(kube, namespace, listed.children), secret)
     pods = [item for item in children if item["kind"] == "Pod"]

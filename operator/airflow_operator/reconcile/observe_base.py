@@ -28,6 +28,8 @@ class SeenBase:
     ca: Live | None = None
     namespace_going: bool = False
     refused: str = ""
+    admitted: bool = False
+    """The base lets the cluster's namespace use it, which is another's: the operator may look around there."""
 
 
 async def look_at_base(kube: Kube, resource: Live) -> SeenBase:
@@ -54,12 +56,10 @@ async def look_around_base(kube: Kube, resource: Live, base: SeenBase, own_label
         claims, ca = await asyncio.gather(_claims(kube, namespace, name), read_ca(kube, namespace, base.live))
     except Forbidden as error:
         return SeenBase(refused=error.message)
-    return replace(base, claims=claims, ca=ca)
+    return replace(base, claims=claims, ca=ca, admitted=True)
 
 
-async def look_beside_base(
-    kube: Kube, resource: Live, base: SeenBase, own_labels: Mapping[str, str], beside: Sequence[Live] | None
-) -> SeenBase:
+async def look_beside_base(kube: Kube, resource: Live, base: SeenBase, beside: Sequence[Live] | None) -> SeenBase:
     """The same with what the operator keeps there for the cluster, where the base lets it; of one that goes the Jobs at any rate.
 
     `beside` is that, where the base is in the cluster's own namespace; None where it is to be listed.
@@ -69,7 +69,7 @@ async def look_beside_base(
     if beside is not None:
         return replace(base, provisioning=tuple(await refused_pods.told(kube, namespace, beside)))
     selector = f"{labels.CLUSTER}={own['name']},{labels.CLUSTER_NAMESPACE}={own['namespace']}"
-    if base.refused or not admits(base.live, resource, own_labels):
+    if not base.admitted:
         # What an earlier grant left there is still cleared away.
         going = "deletionTimestamp" in own and not base.refused
         return replace(base, provisioning=tuple(await kube.list(JOB, namespace, labels=selector))) if going else base

@@ -94,8 +94,8 @@ async def _prove_job(kube: Kube, cluster: ValidatedCluster) -> None:
     """Try the settings of the Jobs' pods."""
     trial = jobs.trial(cluster)
     if words := await _refusal(kube, trial):
-        blamed = field_of(words, trial["spec"]["template"], "check", _layers(cluster, "check"))
-        raise InvalidSpec("Refused", f"{blamed}: The API server refused the pods of Jobs: {words}")
+        field = field_of(words, trial["spec"]["template"], "check", _layers(cluster, "check"))
+        raise InvalidSpec("Refused", f"{field}: The API server refused the pods of Jobs: {words}")
 
 
 async def _prove_task_pod(kube: Kube, cluster: ValidatedCluster, children: Sequence[Live]) -> None:
@@ -106,8 +106,8 @@ async def _prove_task_pod(kube: Kube, cluster: ValidatedCluster, children: Seque
         trial = task_pods.trial(cluster, chosen)
         if words := await _refusal(kube, trial):
             layers = custom.layers(cluster, "taskPods", cluster.spec.task_pods)
-            blamed = task_pods.field_of(chosen) if chosen else field_of(words, trial["spec"]["template"], "base", layers)
-            raise InvalidSpec("Refused", f"{blamed}: The API server refused the pod of tasks: {words}")
+            field = task_pods.field_of(chosen) if chosen else field_of(words, trial["spec"]["template"], "base", layers)
+            raise InvalidSpec("Refused", f"{field}: The API server refused the pod of tasks: {words}")
 
 
 async def _refusal(kube: Kube, trial: Manifest) -> str:

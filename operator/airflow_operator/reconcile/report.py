@@ -34,10 +34,12 @@ async def report(
     meta = resource["metadata"]
     last = dig(resource, "status", default={})
     new = stamped(made, last, meta.get("generation", 0), ctx.now())
-    same = new == {key: value for key, value in last.items() if key != OBSERVED_DIGEST}
+    same = new == told(last)
+    if same and not anew:
+        return LookAgain()
     if digest:
         new[OBSERVED_DIGEST] = digest(new)
-    if same and (new == last or not anew):
+    if new == last:
         return LookAgain()
     if not same and (wait := _put_off(resource, new, ctx.now())):
         return LookAgain(wait)
@@ -53,9 +55,14 @@ async def report(
     return LookAgain()
 
 
+def told(status: Live) -> dict[str, Any]:
+    """What a status says, without the digest that goes with it."""
+    return {key: value for key, value in status.items() if key != OBSERVED_DIGEST}
+
+
 def unchanged_but(last: Live | None, conditions: list[Any], phase: str) -> dict[str, Any]:
     """The last status with other conditions: for when nothing could be looked at closely."""
-    kept = {key: value for key, value in (last or {}).items() if key not in ("conditions", "phase", "observedGeneration", OBSERVED_DIGEST)}
+    kept = {key: value for key, value in told(last or {}).items() if key not in ("conditions", "phase", "observedGeneration")}
     return {**kept, "conditions": conditions, "phase": phase}
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from airflow_operator.domain import labels
 from airflow_operator.domain.kinds import AIRFLOW_BASE, ALL_CHILD_KINDS, POD
-from airflow_operator.domain.manifest import Kind, Live, ObjectKey, dig, key_of
+from airflow_operator.domain.manifest import Live, ObjectKey, dig, key_of
 from airflow_operator.kube.protocol import Kube
 from airflow_operator.runtime.inventory import Inventory
 from airflow_operator.runtime.reflector import follow
@@ -28,7 +28,7 @@ class Children:
 
     def watches(self, kube: Kube, namespace: str) -> list[Coroutine[None, None, None]]:
         """One watch for each kind in a namespace (empty: in all), each to be run until it is cancelled."""
-        return [follow(kube, kind, namespace, self.noticed, labels=selector(kind), listed=self.inventory.expect()) for kind in KINDS]
+        return [follow(kube, kind, namespace, self.noticed, labels=labels.watched(kind), listed=self.inventory.expect()) for kind in KINDS]
 
     def noticed(self, event: str, live: Live) -> None:
         """Wake the owner of a child that somebody else changed or removed."""
@@ -65,9 +65,3 @@ class Children:
         # What does not bear the label is told back by no watch, and would be kept for ever.
         if dig(meta, "labels", labels.MANAGED_BY) == labels.MANAGER:
             self._written[meta["uid"]] = meta["resourceVersion"]
-
-
-def selector(kind: Kind) -> str:
-    """The label selector by which children of a kind are watched."""
-    ours = f"{labels.MANAGED_BY}={labels.MANAGER}"
-    return f"{ours},{labels.COMPONENT}!={labels.TASK}" if kind == POD else ours

@@ -29,8 +29,8 @@ class GitSyncNews:
     def expect(self, namespace: str, cluster: str, tokens: Mapping[str, str]) -> None:
         """Accept news of each entry from who knows its token. Another token is another repository: its commit is not known yet."""
         known = self._tokens.get((namespace, cluster), {})
-        for entry in known:
-            if known[entry] != tokens.get(entry, known[entry]):
+        for entry, token in tokens.items():
+            if known.get(entry, token) != token:
                 self._commits.get((namespace, cluster), {}).pop(entry, None)
         self._tokens[namespace, cluster] = {**known, **tokens}
 

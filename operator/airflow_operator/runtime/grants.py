@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from airflow_operator.domain import labels
 from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, SECRET
 from airflow_operator.domain.manifest import Kind, Live, dig
 from airflow_operator.domain.permissions import GRANTED_ROLE
 from airflow_operator.reconcile.report import report, unchanged_but
 from airflow_operator.reconcile.status import summary
 from airflow_operator.reconcile.types import Condition, LookAgain
-from airflow_operator.runtime.children import KINDS, Children, selector
+from airflow_operator.runtime.children import KINDS, Children
 from airflow_operator.runtime.operator import Duties
 from airflow_operator.runtime.reflector import REFERENCED, Reflector, follow
 
@@ -116,7 +117,7 @@ class Grants:
                 self._reflector.noticed(kind, event, live)
 
         # Users' own Secrets and ConfigMaps bear no label to select them by: one watch sees them and the children.
-        marks = "" if kind in REFERENCED else selector(kind)
+        marks = "" if kind in REFERENCED else labels.watched(kind)
         await follow(self._kube, kind, namespace, noticed, labels=marks, may=lambda: self._is_granted(namespace))
 
     async def _is_granted(self, namespace: str) -> bool:

@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, ALL_CHILD_KINDS, CONFIG_MAP, POD
-from airflow_operator.domain.labels import BASE, CLUSTER, CLUSTER_NAMESPACE, MANAGED_BY, MANAGER
+from airflow_operator.domain.labels import BASE, CLUSTER, CLUSTER_NAMESPACE, MANAGED_BY, MANAGER, watched
 from airflow_operator.domain.manifest import key_of
 from airflow_operator.kube.protocol import Kube
-from airflow_operator.runtime.children import Children, selector
+from airflow_operator.runtime.children import Children
 from airflow_operator.runtime.inventory import Inventory
 from airflow_operator.runtime.wakeups import A_WHILE, Resource, Wakeups
 
@@ -112,7 +112,7 @@ def test_nothing_is_kept_of_what_is_gone_or_not_watched() -> None:
 
 def test_children_are_selected_by_the_server() -> None:
     ours = f"{MANAGED_BY}={MANAGER}"
-    assert [selector(kind) for kind in (CONFIG_MAP, POD)] == [ours, f"{ours},app.kubernetes.io/component!=task"]
+    assert [watched(kind) for kind in (CONFIG_MAP, POD)] == [ours, f"{ours},app.kubernetes.io/component!=task"]
     watches = Bench().children.watches(cast("Kube", None), "team")
     assert len(watches) == len(ALL_CHILD_KINDS) + 1
     for watch in watches:
