@@ -8,10 +8,11 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import kopf
 
@@ -66,7 +67,9 @@ class Process:
 
     async def run(self, *, stop: asyncio.Event | None = None, watching: asyncio.Event | None = None) -> None:
         """Serve until SIGTERM or `stop`; `watching` is set when the watches begin."""
-        watching, end = watching or asyncio.Event(), stop or _ended_by_signal()
+        watching, end = watching or asyncio.Event(), stop or asyncio.Event()
+        if stop is None:
+            _raised_by_signals(end)
         async with AsyncExitStack() as stack:
             kube = self.around_kube(
                 await stack.enter_async_context(connect(self.kubeconfig, self.context, requests_at_once=self.settings.requests_at_once))
@@ -87,7 +90,11 @@ class Process:
             kube = Guarded(kube, turns(pace, leader), children.writing)
             if await crds_installed(kube, self.settings.namespaces, end):
                 operator, grants = await self._assemble(kube, stack, children, wakeups, news, pace)
-                await self._watch(operator, grants, pace, stop, watching)
+                tasks = asyncio.all_tasks()
+                framework = await self._framework(operator, grants, pace, end, watching)
+                if stop is None:
+                    _raised_by_signals(end)  # the framework has just taken them for itself
+                await kopf.run_tasks(framework, ignored=tasks)
 
     async def _assemble(
         self, kube: Kube, stack: AsyncExitStack, children: Children, wakeups: Wakeups, news: GitSyncNews, pace: Pace | None
@@ -116,20 +123,19 @@ class Process:
             await stack.enter_async_context(_background(watch))
         return Operator(ctx, wakeups, duties, frameworks), None
 
-    async def _watch(
-        self, operator: Operator, grants: Grants | None, pace: Pace | None, stop: asyncio.Event | None, watching: asyncio.Event
-    ) -> None:
+    async def _framework(
+        self, operator: Operator, grants: Grants | None, pace: Pace | None, end: asyncio.Event, watching: asyncio.Event
+    ) -> Collection[asyncio.Task[Any]]:
         registry = kopf.OperatorRegistry()
         handlers.register(registry, operator, Login(self.kubeconfig, self.context), grants)
         namespaces = self.settings.namespaces
         log.info("serving %s", f"the namespaces {', '.join(namespaces)}" if namespaces else "all namespaces")
-        await kopf.operator(
+        return await kopf.spawn_tasks(
             registry=registry,
             settings=handlers.kopf_settings(partial(pace.later, late=FRAMEWORK_WRITES_WITHIN)) if pace else handlers.kopf_settings(),
             clusterwide=not namespaces,
             namespaces=namespaces,
-            # A flag that is never raised would be waited for at the end, five seconds long.
-            stop_flag=stop,
+            stop_flag=end,
             ready_flag=watching,
         )
 
@@ -188,12 +194,10 @@ async def _leading(leader: Leader) -> AsyncIterator[None]:
     await leader.give_up()
 
 
-def _ended_by_signal() -> asyncio.Event:
-    """Set by SIGTERM and SIGINT until kopf takes the signals over: as the first process of a container nothing else would end this one."""
-    end = asyncio.Event()
+def _raised_by_signals(end: asyncio.Event) -> None:
+    """Have SIGTERM and SIGINT raise the flag: as the first process of a container nothing else would end this one."""
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end.set)
-    return end
 
 
 async def _before(end: asyncio.Event, work: Coroutine[None, None, None]) -> bool:

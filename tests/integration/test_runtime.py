@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -15,8 +17,11 @@ import pytest
 from airflow_operator.domain.errors import Waiting
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER
 from airflow_operator.domain.labels import FINALIZER
+from airflow_operator.kube.wrapped import Wrapped
+from airflow_operator.process import Process
 from airflow_operator.reconcile.types import LookAgain
 from airflow_operator.runtime.context import Context
+from airflow_operator.runtime.health import NoHealthProbe
 from airflow_operator.runtime.operator import Duties
 from devcluster.control_plane import ControlPlane
 from tests.integration.running import QUICK, RunningOperator, install_crds, running_operator
@@ -131,6 +136,21 @@ def bench(control_plane: ControlPlane, namespace: str) -> Bench:
 
 def operator(bench: Bench, seen: Recorder, **changes: Any) -> Any:
     return running_operator(bench.control_plane.kubeconfig, bench.namespace, duties=seen.duties, **changes)
+
+
+class EndedWhileItBegins(Wrapped):
+    """SIGTERM arrives while the operator asks who it is, which it does before its framework begins."""
+
+    async def whoami(self) -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return await super().whoami()
+
+
+async def test_a_signal_while_it_begins_ends_it(bench: Bench) -> None:
+    settings = replace(QUICK, opt_in=True)
+    process = Process(settings, str(bench.control_plane.kubeconfig), health=NoHealthProbe(), around_kube=EndedWhileItBegins)
+    async with asyncio.timeout(PATIENCE):
+        await process.run()
 
 
 async def test_reconciles_only_under_its_finalizer_which_is_written_once(bench: Bench) -> None:
