@@ -12,7 +12,7 @@ POINT ?=
 PICK ?=
 QUICK ?=
 
-.PHONY: help setup check test faults security sbom audit e2e e2e-all demo bench generate compatible up down clean
+.PHONY: help setup check test faults rights security sbom audit e2e e2e-all demo bench generate compatible up down clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,11 @@ test: check ## check, and the integration tests on a real etcd, kube-apiserver (
 faults: setup ## the operator killed, refused and misled at each of its requests; SLICE=4 runs every fourth point, POINT=create-017-after one, PICK="crash or stale" two of the sweeps
 	$(CLUSTER) build control-plane
 	FAULTS_SLICE=$(SLICE) FAULTS_POINT='$(POINT)' $(PYTEST) -n 0 -m faults $(if $(PICK)$(POINT),-k "$(or $(PICK),sweep)") --durations=10 tests/faults
+
+rights: setup ## the scenarios of `make test` once more, with the rights of each of the two other installs
+	$(CLUSTER) build control-plane
+	INSTALL=opt-in $(PYTEST) -n $(WORKERS) -m integration --durations=10 tests/integration -k scenario
+	INSTALL=single-namespace $(PYTEST) -n $(WORKERS) -m integration --durations=10 tests/integration -k scenario
 
 security: setup ## proofs of what stays apart and stays secret, on a real etcd and kube-apiserver
 	$(CLUSTER) build control-plane

@@ -201,8 +201,6 @@ async def test_a_variable_turned_into_a_reference_is_turned_back(
     [
         ((*CONTAINER, "env"), [{"name": "ONLY", "value": "1"}]),
         ((*CONTAINER, "envFrom"), []),
-        ((*CONTAINER, "env"), []),
-        ((*CONTAINER, "ports"), []),
         (("spec", "template", "spec", "nodeSelector"), {"zone": "b"}),
         (("spec", "template", "spec", "volumes", 2), {"name": "tmp", "emptyDir": {}}),
         ((*CONTAINER, "ports"), [{"name": "http", "containerPort": 9090}]),

@@ -208,10 +208,7 @@ def _holds(desired: Any, live: Any, node: Fields, path: Path) -> bool:
     # Plain dictionaries: this is walked for every field of every child at each look, and an abstract type costs most of the walk.
     if isinstance(desired, dict) and isinstance(live, dict):
         if children.keys() != {f"f:{name}" for name in desired}:
-            # An empty list of keyed items leaves no trace, neither in the object nor in the record.
-            desired = {name: value for name, value in desired.items() if value != [] or live.get(name) or f"f:{name}" in children}
-            if children.keys() != {f"f:{name}" for name in desired}:
-                return False
+            return False
         return all(_holds(value, live.get(name), children[f"f:{name}"], (*path, name)) for name, value in desired.items())
     if isinstance(desired, list) and isinstance(live, list):
         if all(key.startswith("v:") for key in children):

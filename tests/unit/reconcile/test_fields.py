@@ -48,7 +48,6 @@ SAME: dict[str, tuple[Any, Any, Fields]] = {
         {"f:requests": {"f:cpu": {}, "f:memory": {}}, "f:limits": {"f:cpu": {}}},
     ),
     "size limit": ({"emptyDir": {"sizeLimit": "1024Mi"}}, {"emptyDir": {"sizeLimit": "1Gi"}}, {"f:emptyDir": {"f:sizeLimit": {}}}),
-    "empty keyed list": ({"replicas": 1, "env": []}, {"replicas": 1}, {"f:replicas": {}}),
     "keyed list": ({"env": [A, B]}, {"env": [A, B]}, ENV),
     "keyed list with an item of others between": ({"env": [A, B]}, {"env": [A, {"name": "X"}, B]}, ENV),
     "port without protocol": (

@@ -29,7 +29,10 @@ DIRECTIVES = ("$patch", "$retainKeys")
 
 
 def overlay(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """`patch` over `base`; null removes a field, `$patch: delete | replace` and `$retainKeys` do what they do in kubectl."""
+    """`patch` over `base`; null removes a field, `$patch: delete | replace` and `$retainKeys` do what they do in kubectl.
+
+    A list that is empty in the end is left out: of most of them an API server keeps no trace, so that they could not be told to be there.
+    """
     if patch.get("$patch") == "replace":
         return overlay({}, {key: value for key, value in patch.items() if key != "$patch"})
     kept = patch.get("$retainKeys")
@@ -49,7 +52,7 @@ def overlay(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
             merged[key] = _merged_list(merged.get(key) or [], value, MERGE_KEYS[key])
         else:
             merged[key] = deepcopy(value)
-    return merged
+    return {key: value for key, value in merged.items() if value != []}
 
 
 def _merged_list(base: list[dict[str, Any]], patch: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:

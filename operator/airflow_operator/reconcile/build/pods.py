@@ -121,7 +121,7 @@ def pull_secrets(*images: Image) -> dict[str, Any]:
 
 
 def scheduling(*layers: PodDefaults) -> dict[str, Any]:
-    """Where pods may run: each layer overrides the one before (maps merge, lists and affinity are replaced)."""
+    """Where pods may run: each layer overrides the one before (maps merge, lists and affinity are replaced; an empty list leaves none)."""
     merged: dict[str, Any] = {}
     for layer in layers:
         if layer.node_selector:
@@ -134,7 +134,7 @@ def scheduling(*layers: PodDefaults) -> dict[str, Any]:
             merged["topologySpreadConstraints"] = list(layer.topology_spread_constraints)
         if layer.priority_class_name:
             merged["priorityClassName"] = layer.priority_class_name
-    return merged
+    return {name: value for name, value in merged.items() if value != []}
 
 
 def laid_over(context: Mapping[str, Any], *patches: Mapping[str, Any] | None) -> dict[str, Any]:
