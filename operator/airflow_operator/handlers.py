@@ -91,7 +91,6 @@ def kopf_settings(again: Again = lambda seconds: seconds) -> kopf.OperatorSettin
     settings.queueing.idle_timeout = 0.1
     # A daemon that is told to stop is waited for in memory; otherwise kopf would poll by patching the object.
     settings.background.instant_exit_timeout = 5.0
-    settings.process.ultimate_exiting_timeout = 25.0
     return settings
 
 
