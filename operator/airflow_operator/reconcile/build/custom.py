@@ -52,6 +52,7 @@ def customized(template: Manifest, main: str, found: Iterable[Layer], *, image: 
             made_pod = overlaid(before, main, layer.settings.pod_template, field, image=image)
             if dig(before, "spec", "serviceAccountName") != dig(made_pod, "spec", "serviceAccountName"):
                 raise InvalidSpec("OwnedSetting", f"{field}.spec.serviceAccountName: use serviceAccount, to which rights are bound.")
+    _require_volumes(found, made_pod)
     return made_pod
 
 
@@ -74,6 +75,16 @@ def _require_own_names(found: Sequence[Layer]) -> None:
     (first, init), (field, extra) = _last(found, "init_containers"), _last(found, "extra_containers")
     for name in sorted({entry["name"] for entry in init} & {entry["name"] for entry in extra}):
         raise InvalidSpec("InvalidSpec", f"{field}: {first} has a container {name} too: name one of the two otherwise.")
+
+
+def _require_volumes(found: Sequence[Layer], pod: Manifest) -> None:
+    """What the one list mounts must be in the other, which may come of another layer, or in an overlay."""
+    (field, mounts), (source, _) = _last(found, "volume_mounts"), _last(found, "volumes")
+    there = [volume.get("name") for volume in dig(pod, "spec", "volumes", default=[])]
+    # One without a name the API server refuses.
+    for name in [mount["name"] for mount in mounts if "name" in mount and mount["name"] not in there]:
+        where = f"{source}, the list that this pod takes" if source else field.removesuffix("Mounts") + "s"
+        raise InvalidSpec("InvalidSpec", f"{field}: there is no volume {name}: add it to {where}.")
 
 
 def _joined(ours: Entries, theirs: Entries, key: str, field: str) -> list[dict[str, Any]]:

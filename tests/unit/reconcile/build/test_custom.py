@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from airflow_operator.domain import labels
@@ -109,6 +111,25 @@ def test_names_of_the_operator_are_taken(spec, words):
     with pytest.raises(InvalidSpec, match=words) as raised:
         scheduler(**spec)
     assert raised.value.reason == OWNED
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"pods": {"volumes": []}}, "spec.pods.volumes, the list that this pod takes."),
+        ({"pods": {"volumes": [SCRATCH]}, "scheduler": {"volumes": []}}, "spec.scheduler.volumes, the list that this pod takes."),
+        ({}, "spec.pods.volumes."),
+    ],
+)
+def test_what_is_mounted_is_a_volume_of_the_pod(spec, words):
+    with pytest.raises(InvalidSpec, match=re.escape(f"spec.pods.volumeMounts: there is no volume scratch: add it to {words}")):
+        scheduler(**{**spec, "pods": {**spec.get("pods", {}), "volumeMounts": [MOUNT]}})
+
+
+@pytest.mark.parametrize("spec", [{"pods": {"volumes": [SCRATCH]}}, {"scheduler": {"podTemplate": {"spec": {"volumes": [SCRATCH]}}}}])
+def test_a_volume_may_come_of_any_layer(spec):
+    made = scheduler(**{**spec, "scheduler": {**spec.get("scheduler", {}), "volumeMounts": [MOUNT]}})
+    assert SCRATCH in made["spec"]["volumes"]
 
 
 def test_two_layers_do_not_give_one_name_to_two_containers():
