@@ -113,14 +113,14 @@ class Process:
             events=Events(kube, utc_now, os.environ.get("POD_NAME", COMPONENT)),
         )
         frameworks = partial(pace.turn, handlers.SECOND_TRY_AFTER + FRAMEWORK_WRITES_WITHIN) if pace else nullcontext
-        reflector = Reflector(kube, ctx.references, wakeups, settings.namespaces)
+        reflector = Reflector(ctx.references, wakeups)
         duties = self.duties or real_duties()
         if settings.opt_in:
             grants = Grants(kube, await kube.whoami(), reflector, children)
             return Operator(ctx, wakeups, grants.guarded(duties), frameworks), grants
-        of_children = [watch for namespace in settings.namespaces or ("",) for watch in children.watches(kube, namespace)]
-        for watch in (*reflector.watches(), *of_children):
-            await stack.enter_async_context(_background(watch))
+        for namespace in settings.namespaces or ("",):
+            for watch in (*reflector.watches(kube, namespace), *children.watches(kube, namespace)):
+                await stack.enter_async_context(_background(watch))
         return Operator(ctx, wakeups, duties, frameworks), None
 
     async def _framework(

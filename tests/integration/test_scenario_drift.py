@@ -154,11 +154,14 @@ async def test_lost_labels_are_put_back(stage: Stage) -> None:
             return all(found is not None and declared(found) == before[key] for key, found in now.items())
 
         names = [(kind, name) for kind in CHILD_KINDS for of_kind, name in before if of_kind == kind.kind]
+
+        async def keys_as_before() -> bool:
+            after = await stage.must_get(SECRET, f"{CLUSTER}-keys")
+            assert after["data"] == keys["data"]
+            return dig(after, "metadata", "labels", default={}) == keys["metadata"]["labels"]
+
         await stage.until(as_before)
-        await settled(stage)
-        after = await stage.must_get(SECRET, f"{CLUSTER}-keys")
-        assert after["metadata"]["labels"] == keys["metadata"]["labels"]
-        assert after["data"] == keys["data"]
+        await stage.until(keys_as_before)
 
 
 async def test_foreign_variables_and_containers_are_taken_out(stage: Stage) -> None:

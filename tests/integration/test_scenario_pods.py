@@ -29,7 +29,11 @@ MISTAKES = {
     "overlay of all": ({"pods": {"podTemplate": {"spec": {"nodeSelectr": {}}}}}, "spec.pods.podTemplate: ", "nodeSelectr"),
     "value": ({"apiServer": patched("api-server", livenessProbe={"periodSeconds": -1})}, "spec.apiServer.podTemplate: ", "periodSeconds"),
     "volume": ({"triggerer": {"volumes": [{"name": "a", "emptyDirr": {}}]}}, "spec.triggerer.volumes: ", "emptyDirr"),
-    "mount": ({"scheduler": {"volumeMounts": [{"name": "absent", "mountPath": "/a"}]}}, "spec.scheduler.volumeMounts: ", "absent"),
+    "mount": (
+        {"scheduler": {"volumeMounts": [{"name": "config", "mountPath": "/a", "subPathh": "b"}]}},
+        "spec.scheduler.volumeMounts: ",
+        "subPathh",
+    ),
     "container": ({"scheduler": {"extraContainers": [{"name": "side"}]}}, "spec.scheduler.extraContainers: ", "image"),
     "security": ({"pods": {"securityContext": {"runAsRoot": True}}}, "spec.pods.securityContext: ", "runAsRoot"),
     "task template": (

@@ -10,18 +10,18 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
-from airflow_operator.domain import labels
 from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, SECRET
 from airflow_operator.domain.manifest import Kind, Live, dig
 from airflow_operator.domain.permissions import GRANTED_ROLE
 from airflow_operator.reconcile.report import report, unchanged_but
 from airflow_operator.reconcile.status import summary
 from airflow_operator.reconcile.types import Condition, LookAgain
-from airflow_operator.runtime.children import KINDS, Children
+from airflow_operator.runtime.children import Children
 from airflow_operator.runtime.operator import Duties
-from airflow_operator.runtime.reflector import REFERENCED, Reflector, follow
+from airflow_operator.runtime.reflector import Reflector
 
 if TYPE_CHECKING:
     from airflow_operator.kube.protocol import Kube
@@ -102,23 +102,16 @@ class Grants:
         for task in tasks:
             task.cancel()
         log.info("namespace %s is granted", namespace)
-        self._watches[namespace] = [asyncio.create_task(self._follow(kind, namespace)) for kind in KINDS]
+        may = partial(self._is_granted, namespace)
+        # Two of Secrets and of ConfigMaps: that of the owners' children notices too that one of them lost its labels.
+        watches = [*self._children.late_watches(self._kube, namespace, may), *self._reflector.watches(self._kube, namespace, may=may)]
+        self._watches[namespace] = [asyncio.create_task(watch) for watch in watches]
 
     async def _leave(self, namespace: str) -> None:
         tasks = self._watches.pop(namespace, [])
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _follow(self, kind: Kind, namespace: str) -> None:
-        def noticed(event: str, live: Live) -> None:
-            self._children.noticed(event, live)
-            if kind in REFERENCED:
-                self._reflector.noticed(kind, event, live)
-
-        # Users' own Secrets and ConfigMaps bear no label to select them by: one watch sees them and the children.
-        marks = "" if kind in REFERENCED else labels.watched(kind)
-        await follow(self._kube, kind, namespace, noticed, labels=marks, may=lambda: self._is_granted(namespace))
 
     async def _is_granted(self, namespace: str) -> bool:
         return await self._kube.allowed("list", SECRET, namespace)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 
 from airflow_operator.domain import labels
@@ -31,23 +31,28 @@ LONGEST_PAUSE = 30.0
 """After many failures in a row."""
 
 
-class Reflector:
-    """One list and watch for each kind and served namespace, started anew whenever it ends."""
+Watch = Coroutine[None, None, None]
+May = Callable[[], Awaitable[bool]]
+"""Whether a watch may begin."""
 
-    def __init__(self, kube: Kube, references: References, wakeups: Wakeups, namespaces: Iterable[str] = ()) -> None:
-        """`namespaces`: empty for all of them."""
-        self._kube = kube
+
+async def always() -> bool:
+    """Nobody takes it back."""
+    return True
+
+
+class Reflector:
+    """Knows which versions were seen, so that a list after a broken watch tells nothing twice."""
+
+    def __init__(self, references: References, wakeups: Wakeups) -> None:
+        """Nothing is watched yet."""
         self._references = references
         self._wakeups = wakeups
-        self._namespaces = tuple(namespaces) or ("",)
         self._versions: dict[tuple[str, str, str], str] = {}
 
-    def watches(self) -> list[Coroutine[None, None, None]]:
-        """The watches, each to be run until it is cancelled."""
-        return [self._follow(kind, namespace) for kind in REFERENCED for namespace in self._namespaces]
-
-    def _follow(self, kind: Kind, namespace: str) -> Coroutine[None, None, None]:
-        return follow(self._kube, kind, namespace, partial(self.noticed, kind))
+    def watches(self, kube: Kube, namespace: str, *, may: May = always) -> list[Watch]:
+        """One for each kind in a namespace (empty: in all), each to be run until it is cancelled; `may`: see `follow`."""
+        return [follow(kube, kind, namespace, partial(self.noticed, kind), may=may) for kind in REFERENCED]
 
     def noticed(self, kind: Kind, event: str, live: Live) -> None:
         """Wake who refers to the object, if it is one that changed since it was last seen."""
@@ -66,11 +71,6 @@ class Reflector:
             self._wakeups.wake(user)
 
 
-async def always() -> bool:
-    """Nobody takes it back."""
-    return True
-
-
 def nobody(came: bool) -> None:
     """Nobody waits for a list."""
 
@@ -82,7 +82,7 @@ async def follow(
     noticed: Callable[[str, Live], None],
     *,
     labels: str = "",
-    may: Callable[[], Awaitable[bool]] = always,
+    may: May = always,
     listed: Callable[[bool], None] = nobody,
 ) -> None:
     """Watch the metadata of a kind until `may`, which is asked before each start, says no; `noticed` gets each event.

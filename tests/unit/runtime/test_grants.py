@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -11,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, ALL_CHILD_KINDS, SECRET
+from airflow_operator.domain.labels import watched
 from airflow_operator.domain.manifest import Kind, Live
 from airflow_operator.kube.protocol import Kube, WatchEvent
 from airflow_operator.reconcile.types import LookAgain
@@ -23,7 +25,7 @@ from airflow_operator.runtime.health import NoHealthProbe
 from airflow_operator.runtime.health_turns import HealthTurns
 from airflow_operator.runtime.inventory import Inventory
 from airflow_operator.runtime.operator import Duties
-from airflow_operator.runtime.reflector import Reflector
+from airflow_operator.runtime.reflector import REFERENCED, Reflector
 from airflow_operator.runtime.wakeups import References, Resource, Wakeups
 from airflow_operator.settings import Settings
 from tests.unit.factory import NOW, at
@@ -46,7 +48,8 @@ class World:
         self.statuses: list[Live] = []
         self.events: list[Live] = []
         self.watching: list[tuple[str, str, str]] = []
-        self.news: asyncio.Queue[tuple[Kind, Live]] = asyncio.Queue()
+        self.news: defaultdict[str, asyncio.Queue[WatchEvent]] = defaultdict(asyncio.Queue)
+        """Of Secrets, by the selector of the watch."""
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Live | None:
         return self.live
@@ -68,7 +71,7 @@ class World:
         try:
             if kind == SECRET:
                 while True:
-                    yield "MODIFIED", (await self.news.get())[1]
+                    yield await self.news[labels].get()
             await asyncio.Event().wait()
         finally:
             self.watching.remove((namespace, kind.plural, labels))
@@ -88,7 +91,7 @@ class Bench:
             Events(kube, lambda: NOW),
             now=lambda: NOW,
         )
-        self.grants = Grants(kube, ME, Reflector(kube, self.ctx.references, self.wakeups), Children(self.wakeups, Inventory()))
+        self.grants = Grants(kube, ME, Reflector(self.ctx.references, self.wakeups), Children(self.wakeups, Inventory()))
 
         async def reconcile(ctx: Context, namespace: str, name: str) -> LookAgain:
             self.done.append("reconcile")
@@ -142,7 +145,7 @@ async def test_granted_namespaces_are_watched_until_the_grant_is_taken_back() ->
     assert await bench.reconcile() == LookAgain(7)
     await bench.reconcile()
     await asyncio.sleep(0.01)
-    assert len(world.watching) == 2 * (len(ALL_CHILD_KINDS) + 1), "each kind once, whatever is asked how often"
+    assert len(world.watching) == len(set(world.watching)) == 2 * (len(ALL_CHILD_KINDS) + 1 + len(REFERENCED)), "each once"
     assert ("team", "secrets", "") in world.watching
     assert ("team", "services", "app.kubernetes.io/managed-by=airflow-operator") in world.watching
 
@@ -162,9 +165,13 @@ async def test_a_change_wakes_the_owner_and_those_who_refer_to_it() -> None:
     bench.ctx.references.set("team", "user", {("Secret", "git")})
     flags = {it: bench.wakeups.flag(it) for it in (owner, user)}
 
-    async def told(name: str, **marks: str) -> set[Resource]:
-        meta = {"namespace": "team", "name": name, "uid": name, "resourceVersion": "1", "labels": marks}
-        await world.news.put((SECRET, {"apiVersion": "v1", "kind": "Secret", "metadata": meta}))
+    async def told(name: str, *, stripped: bool = False, **marks: str) -> set[Resource]:
+        meta = {"namespace": "team", "name": name, "uid": name, "resourceVersion": "1"}
+        with_marks = {"apiVersion": "v1", "kind": "Secret", "metadata": {**meta, "labels": marks}}
+        # To a selector one that lost its labels is gone, and is told as it was before.
+        world.news[""].put_nowait(("MODIFIED", {**with_marks, "metadata": meta} if stripped else with_marks))
+        if marks:
+            world.news[watched(SECRET)].put_nowait(("DELETED" if stripped else "MODIFIED", with_marks))
         await asyncio.sleep(0.01)
         woken = {it for it, flag in flags.items() if flag.is_set()}
         for flag in flags.values():
@@ -173,6 +180,7 @@ async def test_a_change_wakes_the_owner_and_those_who_refer_to_it() -> None:
 
     ours = {"app.kubernetes.io/managed-by": "airflow-operator", "airflow-operator.dev/cluster": "owner"}
     assert await told("owner-connection", **ours) == {owner}
+    assert await told("owner-keys", stripped=True, **ours) == {owner}
     assert await told("git") == {user}
     assert await told("other") == set()
     await bench.grants.close()

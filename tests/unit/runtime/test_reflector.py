@@ -19,11 +19,11 @@ C = Resource(AIRFLOW_CLUSTER, "team", "c")
 
 
 class Bench:
-    def __init__(self, kube: object = None, *namespaces: str) -> None:
+    def __init__(self) -> None:
         self.references, wakeups = References(), Wakeups()
         self.references.set("team", "c", {("Secret", "git")})
         self.flag = wakeups.flag(C)
-        self.reflector = Reflector(cast("Kube", kube), self.references, wakeups, namespaces)
+        self.reflector = Reflector(self.references, wakeups)
 
     def tell(self, event: str, version: str, name: str = "git", kind: Kind = SECRET, **meta: Any) -> bool:
         """Whether the cluster was woken."""
@@ -73,8 +73,8 @@ def secret(version: str) -> WatchEvent:
 @pytest.mark.looptime
 async def test_comes_back_after_every_end() -> None:
     kube = Script(secret("1"), None, Unavailable(500, "x", "x"), Forbidden(403, "x", "x"), RuntimeError("bug"), secret("2"))
-    bench = Bench(kube, "team")
-    watches = bench.reflector.watches()
+    bench = Bench()
+    watches = bench.reflector.watches(cast("Kube", kube), "team")
     first = asyncio.create_task(watches[0])
     watches[1].close()
     await asyncio.sleep(0.1)
@@ -84,14 +84,6 @@ async def test_comes_back_after_every_end() -> None:
     assert bench.flag.is_set()
     assert kube.calls == [("secrets", "team")] * 5
     first.cancel()
-
-
-def test_one_watch_a_kind_and_namespace() -> None:
-    for namespaces, expected in (((), 2), (("a", "b"), 4)):
-        watches = Bench(None, *namespaces).reflector.watches()
-        assert len(watches) == expected
-        for watch in watches:
-            watch.close()
 
 
 @pytest.mark.looptime
