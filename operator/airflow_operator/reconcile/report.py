@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_operator.domain.manifest import Live, dig
+from airflow_operator.kube.errors import NotFound
 from airflow_operator.kube.protocol import STATUS_MANAGER
 from airflow_operator.reconcile.status import stamped
 from airflow_operator.reconcile.types import LookAgain
@@ -43,14 +44,11 @@ async def report(
         return LookAgain()
     if not same and (wait := _put_off(resource, new, ctx.now())):
         return LookAgain(wait)
-    await ctx.kube.apply_status(
-        {
-            "apiVersion": resource["apiVersion"],
-            "kind": resource["kind"],
-            "metadata": {"name": meta["name"], "namespace": meta["namespace"]},
-            "status": new,
-        }
-    )
+    identity = {"name": meta["name"], "namespace": meta["namespace"]}
+    try:
+        await ctx.kube.apply_status({"apiVersion": resource["apiVersion"], "kind": resource["kind"], "metadata": identity, "status": new})
+    except NotFound:
+        return LookAgain()  # it went meanwhile, and nobody is left to be told
     await ctx.events.transitions(resource, dig(last, "conditions", default=[]), new["conditions"])
     return LookAgain()
 

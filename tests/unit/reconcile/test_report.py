@@ -1,4 +1,4 @@
-"""When a status is written for the digest of what a look saw."""
+"""When a status is written: for the digest of what a look saw, and to whom."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow_operator.domain.manifest import Live
+from airflow_operator.kube.errors import NotFound
 from airflow_operator.reconcile.report import report, unchanged_but
 from airflow_operator.reconcile.types import Condition
 from tests.unit import factory
@@ -20,14 +21,18 @@ class World:
     def __init__(self, told: Live | None = None) -> None:
         self.resource = factory.resource() | ({"status": told} if told else {})
         self.written: list[Live] = []
+        self.gone = False
+        self.turns = 0
         self.ctx: Any = SimpleNamespace(kube=self, events=self, now=lambda: factory.NOW)
 
     async def apply_status(self, manifest: Live) -> Live:
+        if self.gone:
+            raise NotFound(404, "NotFound", "it is not there")
         self.written.append(manifest["status"])
         return manifest
 
     async def transitions(self, resource: Live, before: Any, after: Any) -> None:
-        """Nobody reads events here."""
+        self.turns += 1
 
     async def told(self, digest: str | None, made: Any = MADE, *, anew: bool = False) -> list[str]:
         await report(self.ctx, self.resource, made, (lambda status: digest) if digest else None, anew=anew)
@@ -56,3 +61,12 @@ async def test_is_written_alone_only_by_the_first_look_of_an_operator() -> None:
 
 async def test_stands_for_nothing_where_a_look_was_cut_short() -> None:
     assert "observedDigest" not in unchanged_but(await told_before(), [READY], "Waiting")
+
+
+async def test_nobody_is_told_of_a_resource_that_went_meanwhile() -> None:
+    world = World()
+    assert await world.told("1") == ["1"]
+    assert world.turns == 1
+    world.gone = True
+    assert await world.told("1") == ["1"]
+    assert world.turns == 1
