@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from airflow_operator.domain import labels
 from airflow_operator.domain.kinds import AIRFLOW_BASE, ALL_CHILD_KINDS, POD
-from airflow_operator.domain.manifest import Kind, Live, ObjectKey, dig, key_of
+from airflow_operator.domain.manifest import Live, ObjectKey, dig, key_of
 from airflow_operator.kube.protocol import Kube
 from airflow_operator.runtime.inventory import Inventory
 from airflow_operator.runtime.reflector import May, Watch, always, follow, nobody
@@ -26,16 +26,23 @@ class Children:
         self._written: dict[str, str] = {}
         self._held_back: dict[ObjectKey, list[Live]] = {}
 
-    def watches(self, kube: Kube, namespace: str) -> list[Watch]:
-        """One for each kind in a namespace (empty: in all), each to be run until it is cancelled; the inventory is made of their lists."""
-        return [self._follow(kube, kind, namespace, listed=self.inventory.expect()) for kind in KINDS]
+    def watches(self, kube: Kube, namespace: str, *, may: May = always, late: bool = False) -> list[Watch]:
+        """One for each kind in a namespace (empty: in all), each to be run until it is cancelled; `may`: see `follow`.
 
-    def late_watches(self, kube: Kube, namespace: str, may: May) -> list[Watch]:
-        """The same for a namespace that comes to be served meanwhile, as long as it `may`: by then nobody waits for an inventory."""
-        return [self._follow(kube, kind, namespace, may=may) for kind in KINDS]
-
-    def _follow(self, kube: Kube, kind: Kind, namespace: str, *, may: May = always, listed: Callable[[bool], None] = nobody) -> Watch:
-        return follow(kube, kind, namespace, self.noticed, labels=labels.watched(kind), may=may, listed=listed)
+        The inventory is made of their lists, but not where the namespace comes to be served `late`: by then nobody waits for it.
+        """
+        return [
+            follow(
+                kube,
+                kind,
+                namespace,
+                self.noticed,
+                labels=labels.watched(kind),
+                may=may,
+                listed=nobody if late else self.inventory.expect(),
+            )
+            for kind in KINDS
+        ]
 
     def noticed(self, event: str, live: Live) -> None:
         """Wake the owner of a child that somebody else changed or removed."""

@@ -104,8 +104,9 @@ class Grants:
         log.info("namespace %s is granted", namespace)
         may = partial(self._is_granted, namespace)
         # Two of Secrets and of ConfigMaps: that of the owners' children notices too that one of them lost its labels.
-        watches = [*self._children.late_watches(self._kube, namespace, may), *self._reflector.watches(self._kube, namespace, may=may)]
-        self._watches[namespace] = [asyncio.create_task(watch) for watch in watches]
+        of_children = self._children.watches(self._kube, namespace, may=may, late=True)
+        of_others = self._reflector.watches(self._kube, namespace, may=may)
+        self._watches[namespace] = [asyncio.create_task(watch) for watch in (*of_children, *of_others)]
 
     async def _leave(self, namespace: str) -> None:
         tasks = self._watches.pop(namespace, [])

@@ -75,6 +75,7 @@ async def test_comes_back_after_every_end() -> None:
     kube = Script(secret("1"), None, Unavailable(500, "x", "x"), Forbidden(403, "x", "x"), RuntimeError("bug"), secret("2"))
     bench = Bench()
     watches = bench.reflector.watches(cast("Kube", kube), "team")
+    assert len(watches) == 2, "one a kind"
     first = asyncio.create_task(watches[0])
     watches[1].close()
     await asyncio.sleep(0.1)
