@@ -21,7 +21,7 @@ from airflow_operator.reconcile.observe import observe
 from airflow_operator.reconcile.plan import Admin, plan
 from airflow_operator.reconcile.prove import opaque_parts, prove_pods
 from airflow_operator.reconcile.report import report, unchanged_but
-from airflow_operator.reconcile.secrets import keep_admin, keep_keys
+from airflow_operator.reconcile.secrets import Making, keep_admin, keep_keys
 from airflow_operator.reconcile.status import counts, status, summary, what_runs
 from airflow_operator.reconcile.types import RETRY_REFUSED, Condition, LookAgain, SeenCluster, Step, soonest
 from airflow_operator.reconcile.validate import ValidatedCluster, validate
@@ -90,12 +90,14 @@ class Decided:
 
 
 async def decide(ctx: Context, cluster: ValidatedCluster, seen: SeenCluster) -> Decided:
-    """Keys and administrator first, which are made once; then the plan."""
-    keys = await keep_keys(ctx.kube, cluster, seen)
-    admin = await keep_admin(ctx.kube, cluster, keys, seen)
-    _expect_news(ctx, cluster, keys)
-    seen = replace(seen, commits=ctx.news.commits(cluster.namespace, cluster.name))
-    return Decided(plan(cluster, keys, admin, seen), keys, admin, seen)
+    """Keys and administrator first, which are made once, and while they are made the plan."""
+    async with Making(ctx.kube) as making:
+        keys = await keep_keys(ctx.kube, cluster, seen, making)
+        admin = await keep_admin(ctx.kube, cluster, keys, seen, making)
+        await making.under_way()
+        _expect_news(ctx, cluster, keys)
+        seen = replace(seen, commits=ctx.news.commits(cluster.namespace, cluster.name))
+        return Decided(plan(cluster, keys, admin, seen), keys, admin, seen)
 
 
 async def prove_opaque(kube: Kube, cluster: ValidatedCluster, step: Step, seen: SeenCluster) -> None:

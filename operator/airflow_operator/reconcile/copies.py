@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.errors import Waiting
 from airflow_operator.domain.kinds import SECRET
-from airflow_operator.domain.manifest import Live, dig
+from airflow_operator.domain.manifest import Live, Manifest, dig
 from airflow_operator.reconcile import evidence, keys
 from airflow_operator.reconcile.brought import brought_keys, value
 from airflow_operator.reconcile.keys import Keys
@@ -20,17 +20,28 @@ BROUGHT = "brought"
 """Begins the members with the user's own keys, each named by a digest, so that a new value never takes the place of an old one."""
 
 
+def copy_of(cluster: ValidatedCluster, usable: Keys) -> Manifest:
+    """The whole copy, where there is none."""
+    copy = keys.copy_of(
+        cluster.name, cluster.namespace, cluster.base.name, cluster.base.namespace, {**usable.data, **_kept(cluster, usable)}
+    )
+    if not cluster.base.makes_databases:
+        copy["metadata"]["annotations"][evidence.OWNER] = cluster.namespace_uid
+    return copy
+
+
 async def keep_beside_base(kube: Kube, cluster: ValidatedCluster, usable: Keys, copy: Live) -> None:
     """Add what is missing: the namespace that the keys are for, and the keys that the user brings, for the day that they are lost."""
     await _require_heir(kube, cluster, copy)
-    wanted = {f"{BROUGHT}-{member}-{usable.checksum(text, 8)}": text for member, text in _brought(cluster).items()}
-    missing = {member: text for member, text in wanted.items() if member not in dig(copy, "data", default={})}
+    missing = {member: text for member, text in _kept(cluster, usable).items() if member not in dig(copy, "data", default={})}
     if missing:
         await _patch(kube, copy, [{"op": "add", "path": f"/data/{member}", "value": text} for member, text in keys.encode(missing).items()])
 
 
-def _brought(cluster: ValidatedCluster) -> dict[str, str]:
-    return {member: value(key, cluster.references) for member, key in brought_keys(cluster.spec).items()}
+def _kept(cluster: ValidatedCluster, usable: Keys) -> dict[str, str]:
+    """The members with the user's own keys."""
+    brought = {member: value(key, cluster.references) for member, key in brought_keys(cluster.spec).items()}
+    return {f"{BROUGHT}-{member}-{usable.checksum(text, 8)}": text for member, text in brought.items()}
 
 
 async def _require_heir(kube: Kube, cluster: ValidatedCluster, copy: Live) -> None:

@@ -92,7 +92,7 @@ class _Listed:
     absent: frozenset[Kind]
     """The kinds that this Kubernetes lacks."""
     nothing_yet: bool
-    """Nothing was ever made for the cluster."""
+    """Nothing was ever made for the cluster, and no Secret has a name of those that are made once."""
 
 
 async def _children(kube: Kube, resource: Live, *, routes: bool) -> _Listed:
@@ -109,8 +109,12 @@ async def _children(kube: Kube, resource: Live, *, routes: bool) -> _Listed:
     found: dict[Kind, Sequence[Live] | None] = {}
     if with_base and not resource.get("status") and "deletionTimestamp" not in resource["metadata"]:
         # The copy of the keys, beside the base, is made before all else, and stays: without it there is nothing to list.
-        found = await listed((*FIRST_KINDS, *(OPTIONAL_KINDS if routes else ())))
-        nothing_yet = not any(found.values())
+        made_once = (names.keys(name), names.keys_copy(namespace, name), names.admin(name))
+        found, unlabelled = await asyncio.gather(
+            listed((*FIRST_KINDS, *(OPTIONAL_KINDS if routes else ()))),
+            asyncio.gather(*(kube.get(SECRET, namespace, secret) for secret in made_once)),
+        )
+        nothing_yet = not any(found.values()) and not any(unlabelled)
     if not nothing_yet:
         found |= await listed(kind for kind in KINDS if kind not in found)
     split: dict[str, list[Live]] = {}

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from airflow_operator.domain import labels, names
 from airflow_operator.domain.errors import Waiting
 from airflow_operator.domain.kinds import SECRET
-from airflow_operator.domain.manifest import Live, Manifest, dig
+from airflow_operator.domain.manifest import Live, Manifest, dig, key_of
 from airflow_operator.kube.errors import AlreadyExists
 from airflow_operator.reconcile import evidence, keys
 from airflow_operator.reconcile.apply import is_ours
-from airflow_operator.reconcile.copies import keep_beside_base
+from airflow_operator.reconcile.copies import copy_of, keep_beside_base
 from airflow_operator.reconcile.keys import Keys, Malformed
 from airflow_operator.reconcile.plan import Admin
 from airflow_operator.reconcile.types import SeenCluster
@@ -27,33 +25,75 @@ if TYPE_CHECKING:
 ADMIN_USER = "admin"
 
 
-async def keep_keys(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) -> Keys:
+class Making:
+    """Secrets that are being made while the rest is decided; all of them are there when it is left, or it raises.
+
+    Waiting, reason NameConflict, where somebody else's Secret has the name.
+    """
+
+    def __init__(self, kube: Kube) -> None:
+        """None yet."""
+        self._kube = kube
+        self._tasks: list[asyncio.Task[Live]] = []
+
+    def begin(self, manifest: Manifest) -> Manifest:
+        """Have one made that is not there; answers it."""
+        self._tasks.append(asyncio.create_task(create_once(self._kube, manifest), name=f"making {key_of(manifest)}"))
+        return manifest
+
+    async def under_way(self) -> None:
+        """Return when the requests are sent."""
+        await asyncio.sleep(0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, asyncio.CancelledError):
+            for task in self._tasks:
+                task.cancel()
+        outcomes = await asyncio.gather(*self._tasks, return_exceptions=True)
+        for outcome in outcomes if kind is None else ():
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+
+async def keep_keys(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster, making: Making) -> Keys:
     """Find the keys, restore the Secret or its copy where one is gone, generate them only for a database that never was.
 
     Raises Waiting, reason KeyMalformed, KeyMismatch or KeyLost, when a person has to help.
     """
-    own, copy = await asyncio.gather(
-        _found(kube, seen.children, keys.secret_of(cluster.name, cluster.namespace, {})),
-        _found(kube, seen.provisioning, _copy(cluster, {})),
-    )
+    own, copy = await _find_both(kube, cluster, seen)
     found = own or copy
-    if found is None:
-        found = await _generate(kube, cluster, seen)
-        copy = found
+    usable = _generated(cluster, seen) if found is None else _readable(found)
+    if copy is None:
+        making.begin(copy_of(cluster, usable))
+    else:
+        if own is not None:
+            _require_one_piece(own, copy)
+        await keep_beside_base(kube, cluster, usable, copy)
+    if own is None and _provisioned(cluster, seen):
+        making.begin(keys.secret_of(cluster.name, cluster.namespace, usable.data))
+    return usable
+
+
+async def _find_both(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) -> tuple[Live | None, Live | None]:
+    """The cluster's own Secret and its copy; at the first look they were looked for already."""
+    if seen.first:
+        return None, None
+    beside_base = keys.copy_of(cluster.name, cluster.namespace, cluster.base.name, cluster.base.namespace, {})
+    return await asyncio.gather(
+        _found(kube, seen.children, keys.secret_of(cluster.name, cluster.namespace, {})), _found(kube, seen.provisioning, beside_base)
+    )
+
+
+def _readable(found: Live) -> Keys:
     try:
-        usable = keys.read(found)
+        return keys.read(found)
     except Malformed as error:
         name = found["metadata"]["name"]
         message = f"Secret {name} cannot be used: {error}. Put the right value back; nothing is changed until then."
         raise Waiting("KeyMalformed", message) from None
-    if copy is None:
-        copy = await create_once(kube, _copy(cluster, usable.data))
-    elif own is not None:
-        _require_one_piece(own, copy)
-    await keep_beside_base(kube, cluster, usable, copy)
-    if own is None and _provisioned(cluster, seen):
-        await create_once(kube, keys.secret_of(cluster.name, cluster.namespace, usable.data))
-    return usable
 
 
 def _require_one_piece(own: Live, copy: Live) -> None:
@@ -69,7 +109,7 @@ def _require_one_piece(own: Live, copy: Live) -> None:
         raise Waiting("KeyMismatch", message)
 
 
-async def keep_admin(kube: Kube, cluster: ValidatedCluster, own: Keys, seen: SeenCluster) -> Admin | None:
+async def keep_admin(kube: Kube, cluster: ValidatedCluster, own: Keys, seen: SeenCluster, making: Making) -> Admin | None:
     """The administrator's Secret: the user's own, or one that is generated once; None where none is wanted."""
     settings = cluster.spec.auth.fab.admin if cluster.spec.auth.fab else None
     if settings is None or not settings.enabled:
@@ -79,7 +119,8 @@ async def keep_admin(kube: Kube, cluster: ValidatedCluster, own: Keys, seen: See
         return Admin(settings.secret_ref.name, own.checksum(dict(data)))
     name = names.admin(cluster.name)
     wanted = _generated_admin(cluster, name)
-    found = secret(seen.children, name) or await _found_or_made(kube, wanted, first=seen.first)
+    found = None if seen.first else await _found(kube, seen.children, wanted)
+    found = found or making.begin(wanted)
     return Admin(name, own.checksum(dict(dig(found, "data", default={}))))
 
 
@@ -88,7 +129,7 @@ def secret(objects: tuple[Live, ...], name: str) -> Live | None:
     return next((item for item in objects if item["kind"] == "Secret" and item["metadata"]["name"] == name), None)
 
 
-async def _generate(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) -> Live:
+def _generated(cluster: ValidatedCluster, seen: SeenCluster) -> Keys:
     """Fresh keys begin as the copy beside the base; the provision Job then binds them to the database that it makes."""
     jobs = evidence.read_beside_base(seen)
     if any(job.verdict in ("Provisioned", "KeyMismatch") for job in jobs):
@@ -97,17 +138,13 @@ async def _generate(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster) ->
             "Put the Secret back from a backup; new keys could not read what the old ones encrypted."
         )
         raise Waiting("KeyLost", message)
-    return await create_once(kube, _copy(cluster, keys.generate()))
+    return Keys(keys.generate())
 
 
 def _provisioned(cluster: ValidatedCluster, seen: SeenCluster) -> bool:
     """Whether the database is known to be this namespace's: an earlier one of its name had the same Jobs."""
     jobs = evidence.of_database(seen, beside_base=cluster.base.makes_databases)
     return any(job.verdict == "Provisioned" and job.annotations.get(evidence.OWNER) == seen.namespace_uid for job in jobs)
-
-
-def _copy(cluster: ValidatedCluster, data: Mapping[str, str]) -> Manifest:
-    return keys.copy_of(cluster.name, cluster.namespace, cluster.base.name, cluster.base.namespace, data)
 
 
 def _generated_admin(cluster: ValidatedCluster, name: str) -> Manifest:
@@ -127,14 +164,6 @@ def _generated_admin(cluster: ValidatedCluster, name: str) -> Manifest:
 
 async def _found(kube: Kube, listed: tuple[Live, ...], wanted: Manifest) -> Live | None:
     return secret(listed, wanted["metadata"]["name"]) or await unlisted(kube, wanted)
-
-
-async def _found_or_made(kube: Kube, wanted: Manifest, *, first: bool) -> Live:
-    """`first`: it is not expected to be there, so that it is looked for only where it is."""
-    if first:
-        with suppress(AlreadyExists):
-            return await kube.create(wanted)
-    return await unlisted(kube, wanted) or await create_once(kube, wanted)
 
 
 async def unlisted(kube: Kube, wanted: Manifest) -> Live | None:

@@ -239,6 +239,15 @@ async def test_keys_of_an_earlier_namespace_are_not_given_out_where_no_server_ca
     await copies.keep_beside_base(kube, factory.cluster(), KEYS, old)
 
 
+@pytest.mark.parametrize("case", ["plain", "brought", "unmanaged"])
+async def test_a_new_copy_lacks_nothing(case):
+    fields = {"keys": OWN, "references": mine()} if case == "brought" else {}
+    cluster = brought_cluster() if case == "unmanaged" else factory.cluster(**fields)
+    kube = Patches()
+    await copies.keep_beside_base(kube, cluster, KEYS, copies.copy_of(cluster, KEYS))
+    assert kube.done == []
+
+
 @pytest.mark.parametrize(
     ("live", "reason"),
     [

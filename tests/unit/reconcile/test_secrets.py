@@ -10,9 +10,9 @@ from airflow_operator.domain import labels, names
 from airflow_operator.domain.errors import Waiting
 from airflow_operator.domain.manifest import key_of
 from airflow_operator.kube.errors import AlreadyExists
-from airflow_operator.reconcile import evidence, keys
+from airflow_operator.reconcile import evidence, keys, secrets
 from airflow_operator.reconcile.build.provision import provision
-from airflow_operator.reconcile.secrets import keep_admin, keep_keys
+from airflow_operator.reconcile.secrets import Making
 from tests.unit import factory
 from tests.unit.factory import BASE, KEYS, NAME, NAMESPACE, ended
 
@@ -55,7 +55,13 @@ def changed(secret, **data):
 
 async def kept(store, *, own=None, copy=None, provisioning=()):
     picture = factory.seen(children=[own] if own else [], provisioning=[*([copy] if copy else []), *provisioning])
-    return await keep_keys(store, CLUSTER, picture)
+    async with Making(store) as making:
+        return await secrets.keep_keys(store, CLUSTER, picture, making)
+
+
+async def keep_admin(store, cluster, own, picture):
+    async with Making(store) as making:
+        return await secrets.keep_admin(store, cluster, own, picture, making)
 
 
 async def test_keys_that_are_there_are_used_and_nothing_is_written():
@@ -152,18 +158,22 @@ async def test_an_administrator_is_made_once():
     assert again.created == []
 
 
-async def test_an_administrator_that_no_list_shows_is_found_where_one_was_to_be_made():
+async def test_an_administrator_that_no_list_shows_is_found_and_marked_again():
     store = Store()
     await keep_admin(store, CLUSTER, KEYS, factory.seen(first=True))
     (made,) = store.created
     bare = {**made, "metadata": {**made["metadata"], "labels": {labels.MANAGED_BY: labels.MANAGER}}}
     again = Store([bare])
-    await keep_admin(again, CLUSTER, KEYS, factory.seen(first=True))
+    await keep_admin(again, CLUSTER, KEYS, factory.seen())
     assert again.created == []
     assert bare["metadata"]["labels"][labels.CLUSTER] == NAME
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_an_administrator_of_somebody_else_is_not_taken(first):
     theirs = {**factory.secret(names.admin(NAME), password="theirs"), "metadata": {"name": names.admin(NAME), "namespace": NAMESPACE}}
     with pytest.raises(Waiting, match="was not made by this operator"):
-        await keep_admin(Store([theirs]), CLUSTER, KEYS, factory.seen(first=True))
+        await keep_admin(Store([theirs]), CLUSTER, KEYS, factory.seen(first=first))
 
 
 async def test_another_password_is_another_version_and_shows_nothing():
