@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -138,6 +139,14 @@ class Process:
             stop_flag=end,
             ready_flag=watching,
         )
+
+
+def serve(process: Process) -> None:
+    """Run it as a process of its own, until SIGTERM."""
+    process.duties = process.duties or real_duties()
+    # What the imports made stays to the end: each time that the collector goes through it everything stands still for 50 ms.
+    gc.freeze()
+    asyncio.run(process.run())
 
 
 def real_duties() -> Mapping[Kind, Duties]:

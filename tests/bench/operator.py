@@ -7,12 +7,11 @@ makes: the operator would look every few seconds for what refuses them. PORT is 
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import Any
 
 from airflow_operator.domain.manifest import ObjectKey
-from airflow_operator.process import Process
+from airflow_operator.process import Process, serve
 from airflow_operator.reconcile import plan, refused_pods, schema, secrets
 from airflow_operator.reconcile.database import Database
 from airflow_operator.reconcile.evidence import Evidence
@@ -47,7 +46,7 @@ def main() -> None:
     kubeconfig, port, limit = sys.argv[1:]
     count_as_migrated()
     settings = Settings(writes_per_second=int(limit), health_probe=False, health_port=int(port), webhook_port=0, log_level="warning")
-    asyncio.run(Process(settings, kubeconfig).run())
+    serve(Process(settings, kubeconfig))
 
 
 if __name__ == "__main__":

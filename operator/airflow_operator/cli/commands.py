@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
 from importlib.metadata import version as installed_version
@@ -22,13 +21,13 @@ from airflow_operator.settings import from_environment
 def run(arguments: argparse.Namespace) -> int:
     """Run the operator until it is told to stop."""
     from airflow_operator.cli import settings_of
-    from airflow_operator.process import Process
+    from airflow_operator.process import Process, serve
 
     settings = settings_of(arguments, from_environment(os.environ))
     logs.configure(settings.log_format, settings.log_level)
     try:
         login.read(arguments.kubeconfig, arguments.context)
-        asyncio.run(Process(settings, arguments.kubeconfig, arguments.context).run())
+        serve(Process(settings, arguments.kubeconfig, arguments.context))
     except (login.NoLogin, NotConfigured) as error:
         raise CommandError(str(error)) from None
     return 0

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from airflow_operator.kube.protocol import Kube
 
 ADMIN_USER = "admin"
+TURNS_TO_SEND = 4
+"""Turns of the event loop after which the HTTP client has written a request."""
 
 
 class Making:
@@ -42,8 +44,9 @@ class Making:
         return manifest
 
     async def under_way(self) -> None:
-        """Return when the requests are sent."""
-        await asyncio.sleep(0)
+        """Return when the requests are sent, as far as nothing else holds them back."""
+        for _ in range(TURNS_TO_SEND):
+            await asyncio.sleep(0)
 
     async def __aenter__(self) -> Self:
         return self
