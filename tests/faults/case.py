@@ -85,7 +85,7 @@ class Case:
         found = Counts()
         for asked in self.since():
             if asked.write and asked.plural != "events" and not asked.subresource:
-                thing = f"{asked.plural}/{_HASH.sub('*', asked.name.replace(self.namespace, 'NAMESPACE'))}"
+                thing = f"{asked.plural}/{_HASH.sub('*', asked.name)}"
                 found.created[thing] += asked.status == 201
                 found.deleted[thing] += asked.verb == "delete" and asked.status == 200
         return Counts(+found.created, +found.deleted)
