@@ -180,6 +180,11 @@ class Proxy:
             found: dict[str, Any] = await answered.json()
             return found
 
+    async def revision(self) -> int:
+        """The store's revision as of now."""
+        listed = await self.ask("/api/v1/namespaces", {"limit": "1"})
+        return int(listed["metadata"]["resourceVersion"])
+
     async def _stream(self, exchange: Exchange, answer: aiohttp.ClientResponse, headers: dict[str, str]) -> web.StreamResponse:
         response = web.StreamResponse(headers=headers)
         await response.prepare(exchange.request)

@@ -30,9 +30,10 @@ def stale(at: Wanted, of: Callable[[Asked], bool], *, restart: bool = False) -> 
     def strike(case: Case, asked: Asked) -> Fault | None:
         async def write(exchange: Exchange) -> web.StreamResponse:
             nonlocal before, until
+            now = await exchange.proxy.revision()
             answer = await exchange.forward()
-            # A revision of the whole store, which counts one by one.
-            before = int(exchange.asked.version or 1) - 1
+            # The store counts its revisions one by one. What removes an object is answered with an older one, or with none.
+            before = max(now, int(exchange.asked.version or 0) - 1)
             until = exchange.asked.number + WINDOW
             exchange.asked.fate = "not seen afterwards"
             if restart:
