@@ -193,10 +193,16 @@ class Lane:
                 continue
             self._walked.tried[path] += manner == "likely"
             for value in values(path, manner, random):
-                for onto in (self._good[kind], START[kind]):
+                for onto in self._onto(kind):
                     spec = with_leaf(kind, path, value, onto)
                     if manner != "likely" or (spec != self._good[kind] and rendered(kind, spec) is not None):
                         return Change(kind, path, value, manner, spec)
+
+    def _onto(self, kind: str) -> list[Spec]:
+        """What a leaf is added to. The start comes after what is there, but not where its volume would have to grow: here none can."""
+        size = ("database", "postgres", "storage", "size")
+        there, start = self._good[kind], START[kind]
+        return [there, start] if dig(there, *size) == dig(start, *size) else [there]
 
     def _likely_path(self, random: Random) -> str:
         left = [path for path in self._walked.left if path.startswith(self._held)]
