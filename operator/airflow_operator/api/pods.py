@@ -178,7 +178,9 @@ class TaskTemplate(Model):
     name: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
         description="Its file is /opt/airflow/pod-template/NAME.yaml: a task names it as pod_template_file in its executor_config."
     )
-    pod_template: PodTemplate = Field(description="Laid over the pod that other tasks have, taskPods.podTemplate included.")
+    pod_template: PodTemplate = Field(
+        default_factory=PodTemplate, description="Laid over the pod that other tasks have, taskPods.podTemplate included."
+    )
 
 
 class TaskPods(OwnPods):
