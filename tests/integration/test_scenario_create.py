@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_operator.domain import labels, names
 from airflow_operator.domain.kinds import (
     AIRFLOW_BASE,
     AIRFLOW_CLUSTER,
@@ -16,10 +17,12 @@ from airflow_operator.domain.kinds import (
     INGRESS,
     POD,
     ROLE_BINDING,
+    SECRET,
     SERVICE,
     SERVICE_ACCOUNT,
 )
 from airflow_operator.domain.manifest import dig
+from airflow_operator.reconcile import keys
 from tests.integration.running import RunningOperator
 from tests.integration.scenario import BASE, CLUSTER, Stage, base, cluster
 
@@ -77,6 +80,22 @@ async def test_first_look_asks_for_what_shows_that_nothing_was_made_and_for_no_m
     assert not [request for request in before if request.startswith(("get services", "get deployments", "get configmaps"))]
     assert any(request.startswith("patch serviceaccounts") for request in asked), "the rest was not made"
     assert await stage.must_get(SERVICE, f"{CLUSTER}-api-server") == theirs
+
+
+@pytest.mark.parametrize("name", [f"{CLUSTER}-keys", f"{CLUSTER}-admin"])
+async def test_a_secret_that_was_put_back_without_its_labels_is_used_from_the_first_look_on(stage: Stage, name: str) -> None:
+    content = keys.generate() if name.endswith("keys") else {"username": "admin", "password": "put back"}
+    marks = {labels.MANAGED_BY: labels.MANAGER}
+    meta = {"name": name, "namespace": stage.namespace, "labels": marks}
+    await stage.admin.create({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": keys.encode(content)})
+    before = await stage.must_get(SECRET, name)
+    async with stage.operator():
+        await stage.up()
+        after = await stage.must_get(SECRET, name)
+        copy = await stage.must_get(SECRET, names.keys_copy(stage.namespace, CLUSTER))
+    assert (after["metadata"]["uid"], keys.decode(after)) == (before["metadata"]["uid"], content)
+    assert after["metadata"]["labels"][labels.CLUSTER] == CLUSTER
+    assert not name.endswith("keys") or keys.decode(copy) == content
 
 
 async def test_events_tell_of_each_turn_once(stage: Stage) -> None:

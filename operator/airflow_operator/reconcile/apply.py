@@ -7,7 +7,7 @@ write, after a restart either.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -98,12 +98,12 @@ async def apply(kube: Kube, desired: Desired, children: Sequence[Live], *, owner
     listed = {key_of(child): child for child in children}
     targets = [_Target(manifest, listed.get(key_of(manifest))) for manifest in desired.objects]
     if not desired.first:
-        targets = await _together(_find(kube, target) for target in targets)
+        targets = await together(_find(kube, target) for target in targets)
     refused = [refusal for target in targets if (refusal := _hindrance(target, owner))]
     hindered = {refusal.key for refusal in refused}
     todo = [target for target in targets if target.key not in hindered and not target.settled]
     if desired.prove:
-        await _together(_prove(kube, target, owner) for target in todo)
+        await together(_prove(kube, target, owner) for target in todo)
 
     found = listed | {target.key: target.live for target in targets if target.live is not None}
     foreign = {refusal.key for refusal in refused if refusal.reason == "NameConflict"}
@@ -111,7 +111,7 @@ async def apply(kube: Kube, desired: Desired, children: Sequence[Live], *, owner
     live = {key: child for key, child in found.items() if key not in foreign and _controller(child).get("uid", uid) == uid}
     changed: list[ObjectKey] = []
     for _, wave in groupby(sorted(todo, key=_runs_pods), key=_runs_pods):
-        for target, outcome in await _together(_write(kube, target, owner) for target in wave):
+        for target, outcome in await together(_write(kube, target, owner) for target in wave):
             if isinstance(outcome, Refusal):
                 refused.append(outcome)
                 continue
@@ -121,7 +121,7 @@ async def apply(kube: Kube, desired: Desired, children: Sequence[Live], *, owner
 
     # What runs may still need the old objects when a new one was refused.
     stale = [] if refused else _stale(desired, live.values())
-    pruned = await _together(_delete(kube, child) for child in stale)
+    pruned = await together(_delete(kube, child) for child in stale)
     return Applied({key: child for key, child in live.items() if key not in pruned}, tuple(changed), tuple(pruned), tuple(refused))
 
 
@@ -129,7 +129,7 @@ async def prove(kube: Kube, manifests: Sequence[Manifest], children: Sequence[Li
     """Try by dry run each of `manifests` that would change something; raises `InvalidSpec` where one is refused."""
     listed = {key_of(child): child for child in children}
     targets = [_Target(manifest, listed.get(key_of(manifest))) for manifest in manifests]
-    await _together(_prove(kube, target, owner) for target in targets if not target.settled)
+    await together(_prove(kube, target, owner) for target in targets if not target.settled)
 
 
 @dataclass(frozen=True)
@@ -147,11 +147,11 @@ class Outlook:
 async def outlook(kube: Kube, manifests: Sequence[Manifest], children: Sequence[Live], *, owner: Live | None) -> list[Outlook]:
     """What `apply` would do with each of `manifests`, without doing it."""
     listed = {key_of(child): child for child in children}
-    targets = await _together(_find(kube, _Target(manifest, listed.get(key_of(manifest)))) for manifest in manifests)
+    targets = await together(_find(kube, _Target(manifest, listed.get(key_of(manifest)))) for manifest in manifests)
     return [Outlook(target.manifest, target.live, target.settled, _hindrance(target, owner)) for target in targets]
 
 
-async def _together(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
+async def together(work: Iterable[Awaitable[T]]) -> list[T]:
     """Run all of it at once and wait for all of it, also when one fails; then raise the first failure."""
     outcomes = await asyncio.gather(*work, return_exceptions=True)
     results: list[T] = []

@@ -12,7 +12,7 @@ from airflow_operator.domain.kinds import SECRET
 from airflow_operator.domain.manifest import Live, Manifest, dig, key_of
 from airflow_operator.kube.errors import AlreadyExists
 from airflow_operator.reconcile import evidence, keys
-from airflow_operator.reconcile.apply import is_ours
+from airflow_operator.reconcile.apply import is_ours, together
 from airflow_operator.reconcile.copies import copy_of, keep_beside_base
 from airflow_operator.reconcile.keys import Keys, Malformed
 from airflow_operator.reconcile.plan import Admin
@@ -52,13 +52,13 @@ class Making:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and issubclass(kind, asyncio.CancelledError):
+        if kind is None:
+            await together(self._tasks)
+            return
+        if issubclass(kind, asyncio.CancelledError):
             for task in self._tasks:
                 task.cancel()
-        outcomes = await asyncio.gather(*self._tasks, return_exceptions=True)
-        for outcome in outcomes if kind is None else ():
-            if isinstance(outcome, BaseException):
-                raise outcome
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 async def keep_keys(kube: Kube, cluster: ValidatedCluster, seen: SeenCluster, making: Making) -> Keys:
