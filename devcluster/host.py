@@ -26,8 +26,16 @@ _LONGEST_SOCKET = 107
 
 
 def run(*command: str | Path, check: bool = True, stdin: str | None = None) -> str:
-    """Run a host command and return its output; a failure is a DevclusterError with the command's last words."""
-    done = subprocess.run([str(part) for part in command], input=stdin, capture_output=True, text=True, check=False)
+    """Run a host command and return its output; a failure is a DevclusterError with the command's last words.
+
+    Without `check` a command that is not installed is a failed one: what it would take away was never made.
+    """
+    try:
+        done = subprocess.run([str(part) for part in command], input=stdin, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        if check:
+            raise DevclusterError(f"`{command[0]}` is not installed on this host, or is not on PATH.") from None
+        return ""
     if check and done.returncode != 0:
         words = " / ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
         raise DevclusterError(f"`{' '.join(str(part) for part in command[:4])}` failed: {words or f'code {done.returncode}'}")
