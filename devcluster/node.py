@@ -17,7 +17,7 @@ CLUSTER_DNS = "10.96.0.10"
 KUBELET_PORT = 10250
 DNS_PORT = 10053
 PAUSE_IMAGE = "localhost/devcluster/pause:1"
-# kubelet and containerd insist on these whatever they are told; `down` removes those that were not there before.
+# kubelet, containerd and mount insist on these whatever they are told; `down` removes those that were not there before.
 HOST_DIRECTORIES = tuple(
     Path(name)
     for name in (
@@ -26,6 +26,7 @@ HOST_DIRECTORIES = tuple(
         "/var/lib/kubelet/device-plugins",
         "/run/containerd",
         "/run/containerd/s",
+        "/run/mount",
         "/var/lib/cni",
         "/var/lib/cni/results",
     )
