@@ -25,7 +25,7 @@ LONGEST_PAUSE = 60.0
 
 
 class Finalizers:
-    """One look some seconds later at each object whose finalizer is about to come or to go."""
+    """One look some seconds later at each object whose finalizer is about to come or to go, and was not seen to."""
 
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
@@ -34,9 +34,19 @@ class Finalizers:
     def see_to(self, resource: Resource, uid: str, *, present: bool) -> None:
         """Have the finalizer there, or away, soon."""
         mark = (uid, present)
+
+        def ended(look: asyncio.Task[None]) -> None:
+            if self._looks.get(mark) is look:
+                del self._looks[mark]
+
         if mark not in self._looks:
             self._looks[mark] = asyncio.create_task(self._insist(resource, uid, present), name=f"finalizer of {resource}")
-            self._looks[mark].add_done_callback(lambda _: self._looks.pop(mark))
+            self._looks[mark].add_done_callback(ended)
+
+    def settled(self, uid: str, *, present: bool) -> None:
+        """It was seen there, or away with its object: no look is needed."""
+        if look := self._looks.pop((uid, present), None):
+            look.cancel()
 
     def close(self) -> None:
         """Look no more."""

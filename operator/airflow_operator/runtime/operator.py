@@ -102,7 +102,9 @@ class Operator:
                 await self._framework_may_write()
                 self._finalizers.see_to(resource, uid, present=False)
             return
-        if not has_finalizer(live):
+        if has_finalizer(live):
+            self._finalizers.settled(uid, present=True)
+        else:
             await self._framework_may_write()
             self._finalizers.see_to(resource, uid, present=True)
         marks = fingerprint(live)
@@ -139,6 +141,7 @@ class Operator:
             await served.loop.stop()
 
     async def _gone(self, resource: Resource, uid: str) -> None:
+        self._finalizers.settled(uid, present=False)
         served = self._served.get(resource)
         if served is not None and served.uid == uid:
             await served.loop.stop()

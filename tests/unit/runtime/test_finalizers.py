@@ -91,3 +91,15 @@ async def test_asked_twice_it_looks_once_and_after_the_end_no_more() -> None:
     finalizers.close()
     await asyncio.sleep(1000)
     assert store.reads == 1
+
+
+async def test_what_was_seen_settled_is_not_looked_at() -> None:
+    store = Store([])
+    finalizers = looking(store)
+    finalizers.see_to(CLUSTER, "1", present=True)
+    finalizers.settled("1", present=False)
+    finalizers.settled("2", present=True)
+    finalizers.see_to(CLUSTER, "2", present=False)
+    finalizers.settled("2", present=False)
+    await asyncio.sleep(1.1 * PAUSE)
+    assert (store.reads, store.finalizers) == (1, [FINALIZER])

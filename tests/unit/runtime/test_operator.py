@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -32,13 +33,13 @@ BASE = Resource(AIRFLOW_BASE, "ns", "b")
 class Bench:
     """An operator whose reconciliations are written down."""
 
-    def __init__(self, frameworks: Turn = nullcontext) -> None:
+    def __init__(self, frameworks: Turn = nullcontext, kube: Kube | None = None) -> None:
         self.reconciled: list[str] = []
         self.deleted: list[str] = []
         self.deletions: list[LookAgain | None] = [None]
         self.running = 0
         self.most_running = 0
-        kube = cast("Kube", None)
+        kube = cast("Kube", kube)
         self.ctx = Context(
             kube, Settings(), HealthTurns(NoHealthProbe(), lambda resource: None), GitSyncNews(), References(), Events(kube, utc_now)
         )
@@ -92,6 +93,23 @@ async def test_waits_for_its_finalizer() -> None:
         await bench.operator.noticed(CLUSTER, "MODIFIED", seen)
         await asyncio.sleep(2)
         assert bench.reconciled == ["c"]
+
+
+async def test_a_finalizer_that_comes_and_goes_in_time_is_not_looked_for() -> None:
+    kube = AsyncMock()
+    bench = Bench(kube=kube)
+    await bench.operator.noticed(CLUSTER, "ADDED", live(CLUSTER, finalizers=[]))
+    await bench.operator.noticed(CLUSTER, "MODIFIED", live(CLUSTER))
+    await bench.operator.noticed(CLUSTER, "MODIFIED", live(CLUSTER, deletionTimestamp="2026-01-01T00:00:00Z"))
+    await bench.operator.noticed(CLUSTER, "DELETED", live(CLUSTER))
+    await asyncio.sleep(100)
+    assert kube.mock_calls == []
+    # One that comes and is taken off at once is looked for as ever.
+    for finalizers in ([], [FINALIZER], []):
+        await bench.operator.noticed(CLUSTER, "MODIFIED", live(CLUSTER, "u2", finalizers=finalizers))
+    kube.get.return_value = None
+    await asyncio.sleep(100)
+    kube.get.assert_awaited_once_with(CLUSTER.kind, "ns", "c")
 
 
 async def test_the_frameworks_finalizers_take_their_turns_too() -> None:
