@@ -26,7 +26,15 @@ from typing import IO, Any, Self
 
 from devcluster import components
 from devcluster.errors import DevclusterError
-from devcluster.processes import free_ports, last_lines, pids_with_argument_under, running, wait_until, write_record
+from devcluster.processes import (
+    free_ports,
+    last_lines,
+    pids_with_argument_under,
+    processor_seconds,
+    running,
+    wait_until,
+    write_record,
+)
 from devcluster.tools import NEWEST, Kubernetes, control_plane_binaries
 
 ADDRESS = "127.0.0.1"
@@ -128,6 +136,11 @@ class ControlPlane:
     def binary(self, name: str) -> Path:
         """Path of one of the programs that are in use, e.g. "kubectl"."""
         return self._binaries[name]
+
+    @property
+    def processor_seconds(self) -> float:
+        """Seconds of a processor that its programs have used."""
+        return sum(processor_seconds(process.pid) for process in self._processes.values())
 
     def audit(self, since: int = 0) -> list[dict[str, Any]]:
         """Every finished request but for the first `since`, oldest first (audit.k8s.io/v1 events at level Metadata)."""

@@ -69,6 +69,12 @@ def _boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
+def processor_seconds(pid: int) -> float:
+    """Seconds of a processor that a running process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def write_record(path: Path, pid: int) -> None:
     """Note a process so that `running` finds it, and never takes another one for it."""
     unfinished = path.with_suffix(".new")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import time
@@ -34,7 +33,7 @@ from airflow_operator.domain.manifest import Live, Manifest, dig
 from airflow_operator.kube.client import connect
 from airflow_operator.kube.protocol import Kube
 from devcluster.control_plane import ControlPlane
-from devcluster.processes import free_ports
+from devcluster.processes import free_ports, processor_seconds
 from tests.integration.eventually import eventually
 from tests.integration.running import install_crds
 
@@ -103,8 +102,7 @@ class RunningOperator:
     @property
     def processor_seconds(self) -> float:
         """Seconds of a processor that it has used."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return processor_seconds(self._process.pid)
 
     @property
     def last_words(self) -> str:

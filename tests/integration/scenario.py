@@ -79,14 +79,14 @@ class Stage:
 
     @asynccontextmanager
     async def operator(self, *others: str, **changes: Any) -> AsyncIterator[RunningOperator]:
-        """An operator for this namespace and `others`; `changes` are settings, or `hang_before_write`.
+        """An operator for this namespace and `others`; `changes` are settings, or `hang_before_write`, or `rights_go`.
 
-        It asks for nothing that it has no right to.
+        It asks for nothing that it has no right to; where `rights_go` meanwhile, the look under way may.
         """
-        hang = changes.pop("hang_before_write", None)
+        hang, rights_go = changes.pop("hang_before_write", None), changes.pop("rights_go", False)
         settings: Settings = replace(QUICK, **{"opt_in": OPT_IN, **changes})
         kubeconfig = self.account.kubeconfig if self.account else self.control_plane.kubeconfig
-        with self.account.refused_nothing() if self.account else nullcontext():
+        with self.account.refused_nothing() if self.account and not rights_go else nullcontext():
             async with running_operator(
                 kubeconfig, self.namespace, *others, health=self.health, settings=settings, hang_before_write=hang
             ) as operator:

@@ -20,7 +20,7 @@ from airflow_operator.domain.kinds import (
 )
 from airflow_operator.domain.manifest import Live, dig
 from tests.integration.players import Pend
-from tests.integration.rights import SINGLE
+from tests.integration.rights import OPT_IN, SINGLE
 from tests.integration.scenario import BASE, CLUSTER, Stage, base, cluster
 from tests.integration.scenario_world import failed
 
@@ -190,7 +190,8 @@ async def test_both_deleted_at_once_with_everything(stage: Stage) -> None:
 
 @pytest.mark.skipif(SINGLE, reason="the operator and its rights would go first: docs/installs.md, Single namespace")
 async def test_namespace_that_goes_is_not_held_up(stage: Stage) -> None:
-    async with stage.operator():
+    # With the namespace goes its grant, which is a RoleBinding.
+    async with stage.operator(rights_go=OPT_IN):
         await stage.up(cluster(deletionPolicy="Delete"))
         stage.control_plane.kubectl("delete", "namespace", stage.namespace, "--wait=false")
         await stage.gone(AIRFLOW_CLUSTER, CLUSTER, within=COLLECTION)

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, DEPLOYMENT, SECRET, SERVICE
 from airflow_operator.domain.manifest import Kind, dig
-from tests.integration.scenario import CLUSTER, Stage, base, cluster
+from tests.integration.scenario import BASE, CLUSTER, Stage, base, cluster
 
 pytestmark = pytest.mark.integration
 
@@ -90,7 +90,10 @@ async def test_quota(stage: Stage) -> None:
     await asyncio.to_thread(stage.kubectl, "create", "-f", "-", input=json.dumps(quota))
     await asyncio.to_thread(stage.kubectl, "wait", "--for=jsonpath={.status.used.services}=0", "--timeout=30s", "resourcequota/small")
     async with stage.operator(**PROMPT):
-        await stage.apply(base(), cluster())
+        # One after the other: whose Service would be the third is otherwise chance.
+        await stage.apply(base())
+        await stage.says("Ready", "True", name=BASE, kind=AIRFLOW_BASE)
+        await stage.apply(cluster())
         await stage.says("ObjectsApplied", "False", "Forbidden", words="exceeded quota: small")
         await asyncio.to_thread(stage.kubectl, "delete", "resourcequota", "small")
         await stage.ready()
