@@ -20,6 +20,7 @@ from typing import Any
 from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, CHILD_KINDS, EVENT, POD
 from airflow_operator.domain.manifest import Kind, Live, Manifest, dig
 from airflow_operator.kube.protocol import Kube
+from airflow_operator.reconcile.report import PACE
 from airflow_operator.settings import Settings
 from devcluster.control_plane import ControlPlane
 from tests.integration.audit import Audit
@@ -207,6 +208,10 @@ class Stage:
     async def quiet(self, seconds: float = 1.5) -> None:
         """Wait until the operator has written nothing for so long."""
         await self._still(lambda client: self.audit.writes(client=client), seconds)
+
+    async def settled(self) -> None:
+        """Wait until not even a small change of status that was put off is left to write: what is written from then on is news."""
+        await self.quiet(PACE + 0.5)
 
     async def rest(self, seconds: float = 1.5) -> None:
         """Wait until the operator has asked for nothing for so long."""

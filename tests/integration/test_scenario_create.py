@@ -116,7 +116,7 @@ async def test_events_tell_of_each_turn_once(stage: Stage) -> None:
 async def test_resync_of_an_unchanged_cluster_writes_nothing(stage: Stage) -> None:
     async with stage.operator(resync=0.5):
         await stage.up()
-        await stage.quiet()
+        await stage.settled()
         stage.audit.reset()
         await stage.looks()
     assert stage.audit.writes() == []
@@ -136,7 +136,7 @@ async def test_idle_asks_for_nothing(stage: Stage) -> None:
 async def test_lists_come_from_the_resync_alone(stage: Stage) -> None:
     async with stage.operator(resync=2.0):
         await stage.up()
-        await stage.quiet()
+        await stage.settled()
         stage.audit.reset()
         await stage.looks()
     found = asked(stage)
@@ -156,7 +156,7 @@ def asked(stage: Stage) -> Counter[str]:
 async def test_one_field_is_one_child_and_the_status(stage: Stage) -> None:
     async with stage.operator():
         await stage.up()
-        await stage.quiet()
+        await stage.settled()
         stage.audit.reset()
         await stage.edit_spec(scheduler={"replicas": 2})
         await stage.ready()
@@ -172,7 +172,7 @@ async def test_one_field_is_one_child_and_the_status(stage: Stage) -> None:
 async def test_config_rolls_every_component_in_order_and_the_old_file_goes(stage: Stage) -> None:
     async with stage.operator():
         await stage.up()
-        await stage.quiet()
+        await stage.settled()
         before = await stage.child(CONFIG_MAP, f"{CLUSTER}-config-")
         stage.audit.reset()
         await stage.edit_spec(config={"core": {"parallelism": 7}})

@@ -89,7 +89,7 @@ def declared(item: Live) -> dict[str, Any]:
 
 async def settled(stage: Stage) -> None:
     """Ready, and at rest."""
-    await stage.quiet()
+    await stage.settled()
     await stage.ready()
     stage.audit.reset()
 

@@ -61,7 +61,7 @@ async def test_a_gateway_waits_for_its_crds_and_then_for_its_controller(stage: S
 
         await accept(stage, route)
         await stage.ready()
-        await stage.quiet()
+        await stage.settled()
         stage.audit.reset()
         # Three times its resync.
         await stage.quiet(3.0)

@@ -77,7 +77,7 @@ async def test_administrators_password_is_made_once(stage: Stage) -> None:
 async def test_malformed_fernet_key_is_named_and_nothing_rolls(stage: Stage) -> None:
     async with stage.operator():
         await stage.up()
-        await stage.quiet()
+        await stage.settled()
         right = (await stage.must_get(SECRET, KEYS))["data"]["fernet-key"]
         templates = await stage.templates()
         stage.audit.reset()

@@ -99,7 +99,7 @@ async def test_new_git_password_touches_nothing_and_a_new_user_rolls_the_readers
     async with stage.operator():
         await stage.secret("git", username="a", password="1")
         await stage.up(cluster(dags=dags))
-        await stage.quiet()
+        await stage.settled()
         before = await stage.templates()
         stage.audit.reset()
         await stage.secret("git", username="a", password="2")

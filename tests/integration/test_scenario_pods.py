@@ -49,7 +49,7 @@ async def test_mistake_names_its_field_and_changes_nothing(stage: Stage, mistake
     spec, field, words = MISTAKES[mistake]
     async with stage.operator():
         await stage.up()
-        await stage.quiet()
+        await stage.settled()
         before = await stage.templates()
         stage.audit.reset()
         await stage.edit_spec(**spec, config={"core": {"parallelism": 7}})

@@ -147,7 +147,7 @@ BAD_PEER = {"networkPolicy": {"apiServerFrom": [{"podLabels": {"app": "proxy"}}]
 async def test_part_that_only_the_api_server_can_judge(stage: Stage, spec: dict[str, Any], field: str, words: str) -> None:
     async with stage.operator():
         await stage.up()
-        await stage.quiet()
+        await stage.settled()
         before = await stage.templates()
         stage.audit.reset()
         # With another image too: nothing may be stopped for a spec that cannot be carried out.
@@ -185,7 +185,7 @@ async def test_valid_opaque_parts_are_proven_once(stage: Stage) -> None:
     spread = {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
     async with stage.operator():
         await stage.up(cluster(executors=["KubernetesExecutor"], taskPods={"podTemplate": template}, apiServer={"affinity": spread}))
-        await stage.quiet()
+        await stage.settled()
     stage.audit.reset()
     async with stage.operator(resync=0.5):
         await stage.looks()
@@ -206,7 +206,7 @@ async def test_config_that_belongs_to_the_operator_is_refused(stage: Stage) -> N
 async def test_paused(stage: Stage) -> None:
     async with stage.operator():
         await stage.up()
-        await stage.quiet()
+        await stage.settled()
         before = await stage.must_get(DEPLOYMENT, f"{CLUSTER}-scheduler")
         await stage.edit_spec(paused=True, scheduler={"replicas": 3})
         await stage.says("Ready", "Unknown", "Paused")

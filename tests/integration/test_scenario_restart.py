@@ -79,7 +79,7 @@ async def test_restart_over_a_converged_fleet_writes_nothing(stage: Stage) -> No
         fleet = json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})
         await asyncio.to_thread(stage.kubectl, "create", "-f", "-", input=fleet)
         await stage.until(all_ready, within=240)
-        await stage.quiet()
+        await stage.settled()
     stage.audit.reset()
     async with stage.operator(resync=5.0):
 

@@ -75,7 +75,7 @@ async def test_schema_behind_stops_airflow_then_migrates_then_starts_it(stage: S
 
     async with stage.operator():
         await stage.up()
-        await stage.quiet()
+        await stage.settled()
         stage.world.knows[f"{REPOSITORY}:next"] = "heads-2"
         stage.world.answers("migrate", migrate)
         stage.audit.reset()
