@@ -55,13 +55,18 @@ def last_lines(log: Path, count: int = 3) -> str:
     return " / ".join(line.strip()[:300] for line in lines[-count:] if line.strip()) or "an empty log"
 
 
+def _stat(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat from the state on, which is the third of proc(5). Raises OSError when the process is gone."""
+    # What comes before is the program's name, which may hold anything.
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
 def started_at(pid: int) -> str:
     """Start time of a process in clock ticks since boot, or "" when it is gone: tells a recycled process id."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        fields = _stat(pid)
     except (FileNotFoundError, ProcessLookupError):
         return ""
-    fields = stat.rpartition(")")[2].split()
     return "" if fields[0] in "ZX" else fields[19]
 
 
@@ -71,7 +76,7 @@ def _boot() -> str:
 
 def processor_seconds(pid: int) -> float:
     """Seconds of a processor that a running process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

@@ -206,7 +206,7 @@ async def test_config_that_belongs_to_the_operator_is_refused(stage: Stage) -> N
 async def test_paused(stage: Stage) -> None:
     async with stage.operator():
         await stage.up()
-        await stage.settled()
+        await stage.quiet()
         before = await stage.must_get(DEPLOYMENT, f"{CLUSTER}-scheduler")
         await stage.edit_spec(paused=True, scheduler={"replicas": 3})
         await stage.says("Ready", "Unknown", "Paused")

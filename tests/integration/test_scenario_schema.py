@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_operator.domain.kinds import DEPLOYMENT, JOB
+from airflow_operator.domain.kinds import AIRFLOW_CLUSTER, DEPLOYMENT, JOB
 from airflow_operator.domain.manifest import Live, dig
 from airflow_operator.reconcile import evidence
 from tests.integration.players import Pend, Play
@@ -194,6 +194,7 @@ async def test_evidence_deleted_by_hand_is_gathered_anew_and_nothing_rolls(stage
         # Airflow is ready all the time: that the Job has answered is seen in Progressing alone.
         await stage.says("Progressing", "False")
         assert await stage.templates() == before
+        assert dig(await stage.must_get(AIRFLOW_CLUSTER, CLUSTER), "status", "phase") == "Running"
 
 
 async def test_evidence_deleted_by_hand_and_another_image(stage: Stage) -> None:
