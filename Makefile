@@ -42,7 +42,8 @@ test: check ## check, and the integration tests on a real etcd, kube-apiserver (
 
 faults: setup ## the operator killed, refused and misled at each of its requests; SLICE=4 runs every fourth point, POINT=create-017-after one, PICK="crash or stale" two of the sweeps
 	$(CLUSTER) build control-plane
-	FAULTS_SLICE=$(SLICE) FAULTS_POINT='$(POINT)' $(PYTEST) -n 0 -m faults $(if $(PICK)$(POINT),-k "$(or $(PICK),sweep)") --durations=10 tests/faults
+	FAULTS_SLICE=$(SLICE) FAULTS_POINT='$(POINT)' $(PYTEST) -n 0 -m faults $(if $(PICK)$(POINT),-k "$(or $(PICK),sweep)") --durations=10 \
+		-o log_cli=true -o log_cli_level=INFO tests/faults
 
 rights: setup ## the scenarios of `make test` once more, with the rights of each of the two other installs
 	$(CLUSTER) build control-plane
