@@ -30,9 +30,9 @@ from tests.faults.case import Case, Rig
 from tests.faults.proxy import Asked, Fault, answer
 from tests.faults.sweep import SLICE, Outcome, sweep
 from tests.faults.workflows import Step, Workflow, in_turn, up
+from tests.integration.policy import Policy
 from tests.integration.running import install_crds
 from tests.integration.scenario import BASE, CLUSTER, cluster
-from tests.integration.test_scenario_refused import Policy
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 

@@ -11,6 +11,7 @@ from airflow_operator.domain.kinds import (
     AIRFLOW_BASE,
     AIRFLOW_CLUSTER,
     CHILD_KINDS,
+    GROUP,
     JOB,
     PERSISTENT_VOLUME_CLAIM,
     POD,
@@ -20,6 +21,7 @@ from airflow_operator.domain.kinds import (
 )
 from airflow_operator.domain.manifest import Live, dig
 from tests.integration.players import Pend
+from tests.integration.policy import Policy
 from tests.integration.rights import OPT_IN, SINGLE
 from tests.integration.scenario import BASE, CLUSTER, Stage, base, cluster
 from tests.integration.scenario_world import failed
@@ -175,6 +177,24 @@ async def test_base_in_use_waits_and_names_the_cluster(stage: Stage) -> None:
         await stage.says("Ready", "True", name=BASE, kind=AIRFLOW_BASE)
         assert (await stage.must_get(SECRET, f"{BASE}-postgres"))["data"] == password["data"]
         assert (await stage.must_get(PERSISTENT_VOLUME_CLAIM, f"data-{BASE}-postgres-0"))["metadata"]["uid"] == claim["metadata"]["uid"]
+
+
+async def test_base_in_use_stays_though_its_status_cannot_be_told(stage: Stage) -> None:
+    policy = Policy(stage, GROUP, "airflowbases/status", "object.kind != 'AirflowBase'", "no status here")
+    async with stage.operator(deletion_timeout=0.5):
+        await stage.up()
+        async with policy:
+            stage.audit.reset()
+            await stage.delete(AIRFLOW_BASE, BASE)
+
+            async def tried_again() -> bool:
+                return stage.audit.writes().count(f"patch airflowbases/{BASE}/status") > 1
+
+            await stage.until(tried_again)
+            await stage.quiet()  # a clean-up that fails would be given up now
+            assert "deletionTimestamp" in (await stage.must_get(AIRFLOW_BASE, BASE))["metadata"]
+            assert await stage.get(STATEFUL_SET, f"{BASE}-postgres")
+        await stage.says("InUse", "True", "InUse", name=BASE, kind=AIRFLOW_BASE)
 
 
 async def test_both_deleted_at_once_with_everything(stage: Stage) -> None:

@@ -18,3 +18,8 @@ class InvalidSpec(ReconcileError):
 
 class Waiting(ReconcileError):
     """Something that others provide is not there yet: waits for it, heals by itself."""
+
+    def __init__(self, reason: str, message: str, again: float | None = None) -> None:
+        """`again`: seconds after which to look again, where nothing would tell."""
+        super().__init__(reason, message)
+        self.again = again

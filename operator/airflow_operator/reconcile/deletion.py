@@ -19,6 +19,7 @@ from airflow_operator.domain.kinds import (
     kind_of,
 )
 from airflow_operator.domain.manifest import Live, dig
+from airflow_operator.kube.errors import ApiError
 from airflow_operator.reconcile import evidence, keys
 from airflow_operator.reconcile.base_access import require_allowed
 from airflow_operator.reconcile.base_users import clusters_of
@@ -26,7 +27,7 @@ from airflow_operator.reconcile.build.provision import provision
 from airflow_operator.reconcile.observe import observe
 from airflow_operator.reconcile.observe_base import lists
 from airflow_operator.reconcile.report import report, unchanged_but
-from airflow_operator.reconcile.types import Condition, LookAgain, SeenCluster
+from airflow_operator.reconcile.types import RETRY_REFUSED, Condition, LookAgain, SeenCluster
 from airflow_operator.reconcile.validate import ValidatedCluster, resolve
 from airflow_operator.reconcile.workloads import pods_of
 
@@ -59,15 +60,12 @@ async def delete_cluster(ctx: Context, namespace: str, name: str) -> LookAgain |
 
 async def delete_base(ctx: Context, namespace: str, name: str) -> LookAgain | None:
     """One step of a base's deletion. It waits while a cluster uses it, and says which."""
-    resource, place = await asyncio.gather(ctx.kube.get(AIRFLOW_BASE, namespace, name), ctx.kube.get(NAMESPACE, "", namespace))
-    # Server and data go with the namespace, whoever uses them: waiting would save nothing.
-    if resource is None or "deletionTimestamp" in dig(place, "metadata", default={}):
-        return None
-    if users := await clusters_of(ctx, namespace, name):
-        message = f"The base is in use by AirflowCluster {', '.join(users[:10])}: it goes when they are gone."
-        found = [Condition("Ready", "False", "InUse", message), Condition("InUse", "True", "InUse", message)]
-        await report(ctx, resource, unchanged_but(dig(resource, "status"), found, "Deleting"))
-        raise Waiting("InUse", message)
+    try:
+        resource = await _base_without_users(ctx, namespace, name)
+    except ApiError as error:
+        # Not to know is no leave to take the server from under a cluster, however long it lasts.
+        words = f"Whether a cluster is on the base cannot be told, and it stays meanwhile: {error}"
+        raise Waiting("InUseUnknown", words, RETRY_REFUSED) from error
     if dig(resource, "spec", "deletionPolicy", default="Retain") != "Delete":
         return None
     # On a server of others the databases stay, and with them the copies of their keys.
@@ -79,6 +77,20 @@ async def delete_base(ctx: Context, namespace: str, name: str) -> LookAgain | No
         return LookAgain(STEP)
     await _remove(ctx, children)
     return None
+
+
+async def _base_without_users(ctx: Context, namespace: str, name: str) -> Live | None:
+    """The base, which waits while a cluster uses it; None where it is gone or goes with its namespace."""
+    resource, place = await asyncio.gather(ctx.kube.get(AIRFLOW_BASE, namespace, name), ctx.kube.get(NAMESPACE, "", namespace))
+    # Server and data go with the namespace, whoever uses them: waiting would save nothing.
+    if resource is None or "deletionTimestamp" in dig(place, "metadata", default={}):
+        return None
+    if users := await clusters_of(ctx, namespace, name):
+        message = f"The base is in use by AirflowCluster {', '.join(users[:10])}: it goes when they are gone."
+        found = [Condition("Ready", "False", "InUse", message), Condition("InUse", "True", "InUse", message)]
+        put_off = await report(ctx, resource, unchanged_but(dig(resource, "status"), found, "Deleting"))
+        raise Waiting("InUse", message, put_off.after)
+    return resource
 
 
 async def _drop_everything(ctx: Context, seen: SeenCluster) -> LookAgain | None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_operator.domain.manifest import Live, dig
-from airflow_operator.kube.errors import NotFound
+from airflow_operator.kube.errors import Forbidden, Invalid, NotFound
 from airflow_operator.kube.protocol import STATUS_MANAGER
 from airflow_operator.reconcile.status import stamped
-from airflow_operator.reconcile.types import LookAgain
+from airflow_operator.reconcile.types import RETRY_REFUSED, LookAgain
 
 if TYPE_CHECKING:
     from airflow_operator.runtime.context import Context
+
+log = logging.getLogger("airflow_operator.status")
 
 OBSERVED_DIGEST = "observedDigest"
 """Field of the status: digest of all that a look saw after which nothing was left to do."""
@@ -30,7 +33,7 @@ async def report(
     """Write `made` as the resource's status unless it says the same already; post events for conditions that turned.
 
     `digest` of the whole status goes with it, and is worth a write of its own only where it is made `anew`. Answers when to look
-    again where a small change was put off.
+    again where a small change was put off, or a right or a webhook stood in the way: a look that did its work is no failure then.
     """
     meta = resource["metadata"]
     last = dig(resource, "status", default={})
@@ -49,6 +52,10 @@ async def report(
         await ctx.kube.apply_status({"apiVersion": resource["apiVersion"], "kind": resource["kind"], "metadata": identity, "status": new})
     except NotFound:
         return LookAgain()  # it went meanwhile, and nobody is left to be told
+    except (Forbidden, Invalid) as error:
+        words = "%s %s/%s: its status could not be written: %s; next try in %.0f s"
+        log.warning(words, resource["kind"], meta["namespace"], meta["name"], error, RETRY_REFUSED)
+        return LookAgain(RETRY_REFUSED)
     await ctx.events.transitions(resource, dig(last, "conditions", default=[]), new["conditions"])
     return LookAgain()
 

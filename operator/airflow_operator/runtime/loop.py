@@ -169,7 +169,7 @@ async def delete(title: str, step: Delete, *, flag: asyncio.Event, timing: Timin
         except Waiting as waiting:
             log.info("%s: %s", title, waiting.message)
             busy_since = None
-            await _rest(flag, timing.resync, timing.debounce)
+            await _rest(flag, timing.resync if waiting.again is None else min(waiting.again, timing.resync), timing.debounce)
             continue
         except Exception as error:
             failures += 1

@@ -8,6 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_operator.domain import names
+from airflow_operator.domain.errors import Waiting
+from airflow_operator.domain.kinds import AIRFLOW_BASE
+from airflow_operator.kube.errors import ApiError, Forbidden, Unavailable
 from airflow_operator.reconcile import deletion, keys
 from airflow_operator.reconcile.build import jobs, storage
 from airflow_operator.reconcile.build.provision import provision
@@ -159,3 +162,17 @@ async def test_nothing_that_is_the_users_own_goes():
     mine = {**OWN, "metadata": {"name": "mine", "namespace": NAMESPACE, "uid": "u", "labels": {}}}
     outside, _ = await drop(children=[OWN, mine], provisioning=[COPY, *ended(DEPROVISION, {"result": "Deprovisioned"})])
     assert "mine" not in outside.deleted
+
+
+@pytest.mark.parametrize("error", [Forbidden(403, "Forbidden", "you may not"), Unavailable(503, "ServiceUnavailable", "not now")], ids=str)
+async def test_base_stays_while_nobody_can_say_whether_a_cluster_is_on_it(error: ApiError) -> None:
+    class Blind:
+        async def get(self, kind, namespace, name):
+            return factory.base() if kind == AIRFLOW_BASE else {}
+
+        async def list(self, kind, namespace, *, labels=""):
+            raise error
+
+    with pytest.raises(Waiting, match=rf"cannot be told.*{error.message}") as told:
+        await deletion.delete_base(SimpleNamespace(kube=Blind(), settings=SimpleNamespace(namespaces=())), NAMESPACE, BASE)
+    assert told.value.again

@@ -5,10 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from airflow_operator.domain.manifest import Live
-from airflow_operator.kube.errors import NotFound
+from airflow_operator.kube.errors import ApiError, Forbidden, Invalid, NotFound
 from airflow_operator.reconcile.report import report, unchanged_but
-from airflow_operator.reconcile.types import Condition
+from airflow_operator.reconcile.types import RETRY_REFUSED, Condition, LookAgain
 from tests.unit import factory
 
 READY = Condition("Ready", "True", "Ready", "All is well.")
@@ -21,13 +23,13 @@ class World:
     def __init__(self, told: Live | None = None) -> None:
         self.resource = factory.resource() | ({"status": told} if told else {})
         self.written: list[Live] = []
-        self.gone = False
+        self.refusal: ApiError | None = None
         self.turns = 0
         self.ctx: Any = SimpleNamespace(kube=self, events=self, now=lambda: factory.NOW)
 
     async def apply_status(self, manifest: Live) -> Live:
-        if self.gone:
-            raise NotFound(404, "NotFound", "it is not there")
+        if self.refusal:
+            raise self.refusal
         self.written.append(manifest["status"])
         return manifest
 
@@ -67,6 +69,23 @@ async def test_nobody_is_told_of_a_resource_that_went_meanwhile() -> None:
     world = World()
     assert await world.told("1") == ["1"]
     assert world.turns == 1
-    world.gone = True
+    world.refusal = NotFound(404, "NotFound", "it is not there")
     assert await world.told("1") == ["1"]
+    assert world.turns == 1
+
+
+@pytest.mark.parametrize(
+    "refusal", [Forbidden(403, "Forbidden", "a webhook says no"), Invalid(422, "Invalid", "a webhook says no")], ids=str
+)
+async def test_a_refused_status_is_no_failure_and_is_tried_again_soon(refusal: ApiError, caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.refusal = refusal
+    assert await report(world.ctx, world.resource, MADE) == LookAgain(RETRY_REFUSED)
+    assert world.turns == 0, "nobody hears of a turn that is not told"
+    [record] = caplog.records
+    assert "its status could not be written" in record.message
+    assert str(refusal) in record.message
+    assert not record.exc_info
+    world.refusal = None
+    assert await report(world.ctx, world.resource, MADE) == LookAgain()
     assert world.turns == 1

@@ -308,6 +308,12 @@ async def test_deletion_waits_as_long_as_somebody_needs_the_resource() -> None:
     assert now() > 20 * TIMING.deletion_timeout
 
 
+async def test_deletion_waits_no_longer_than_it_is_told_to() -> None:
+    steps = Steps(Waiting("InUse", "in use by c", 7.0), None)
+    assert await delete("x", steps, flag=asyncio.Event(), timing=TIMING) is None
+    assert now() == pytest.approx(7.0, abs=1)
+
+
 async def test_deletion_whose_step_hangs_is_bounded() -> None:
     async def hang() -> None:
         await asyncio.Event().wait()
