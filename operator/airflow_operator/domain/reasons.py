@@ -159,7 +159,7 @@ DELETION: Mapping[str, Advice] = {
     "InUse": Advice("The base has clusters and waits for them to go.", "Delete the AirflowClusters that the message names."),
     "InUseUnknown": Advice(
         "In the operator's log: whether the base has clusters cannot be told, so it stays.",
-        "Give the operator the right that the line names.",
+        "Give the operator the right that the line names; an outage of the API server ends by itself.",
     ),
     "DatabaseLeft": Advice("An event: the database could not be dropped and is left.", "Drop it by hand where it is not wanted."),
     "CleanUpGivenUp": Advice("An event: the clean-up failed for too long, and the resource was let go.", "Remove by hand what is left."),
