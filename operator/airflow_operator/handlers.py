@@ -20,7 +20,7 @@ from airflow_operator.runtime.wakeups import Resource
 
 RESOURCES = (AIRFLOW_BASE, AIRFLOW_CLUSTER)
 Login = Callable[[], Awaitable[Mapping[str, Any]]]
-"""Reads where the API server is and how to authenticate, in the words of kopf.ConnectionInfo."""
+"""Gives the session to ask the API server with, in the words of kopf.AiohttpSession."""
 
 
 def register(registry: kopf.OperatorRegistry, operator: Operator, login: Login, grants: Grants | None = None) -> None:
@@ -30,8 +30,8 @@ def register(registry: kopf.OperatorRegistry, operator: Operator, login: Login, 
     _close(registry, operator, grants)
 
     @kopf.on.login(registry=registry, errors=kopf.ErrorsMode.TEMPORARY, backoff=5.0)
-    async def log_in(**_: Any) -> kopf.ConnectionInfo:
-        return kopf.ConnectionInfo(**await login())
+    async def log_in(**_: Any) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(**await login())
 
 
 def _serve(registry: kopf.OperatorRegistry, operator: Operator, kind: Kind) -> None:

@@ -20,9 +20,10 @@ import kopf
 from airflow_operator import handlers
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, POD
 from airflow_operator.domain.manifest import Kind, dig
-from airflow_operator.kube.client import connect
+from airflow_operator.kube.client import Client, connection
 from airflow_operator.kube.errors import Forbidden, NotFound, Unavailable
 from airflow_operator.kube.protocol import Kube
+from airflow_operator.kube.transport import Session
 from airflow_operator.kube.wrapped import Guarded
 from airflow_operator.runtime import health, liveness, webhook
 from airflow_operator.runtime.children import Children
@@ -72,9 +73,10 @@ class Process:
         if stop is None:
             _raised_by_signals(end)
         async with AsyncExitStack() as stack:
-            kube = self.around_kube(
-                await stack.enter_async_context(connect(self.kubeconfig, self.context, requests_at_once=self.settings.requests_at_once))
+            transport = await stack.enter_async_context(
+                connection(self.kubeconfig, self.context, requests_at_once=self.settings.requests_at_once)
             )
+            kube = self.around_kube(Client(transport))
             lag, wakeups, news = LagMeter(), Wakeups(), GitSyncNews()
             leader = leader_of(self.settings, kube, os.environ)
             await stack.enter_async_context(_background(lag.run()))
@@ -92,7 +94,7 @@ class Process:
             if await crds_installed(kube, self.settings.namespaces, end):
                 operator, grants = await self._assemble(kube, stack, children, wakeups, news, pace)
                 tasks = asyncio.all_tasks()
-                framework = await self._framework(operator, grants, pace, end, watching)
+                framework = await self._framework(operator, grants, Session(transport), pace, end, watching)
                 if stop is None:
                     _raised_by_signals(end)  # the framework has just taken them for itself
                 await kopf.run_tasks(framework, ignored=tasks)
@@ -125,10 +127,10 @@ class Process:
         return Operator(ctx, wakeups, duties, frameworks), None
 
     async def _framework(
-        self, operator: Operator, grants: Grants | None, pace: Pace | None, end: asyncio.Event, watching: asyncio.Event
+        self, operator: Operator, grants: Grants | None, session: Session, pace: Pace | None, end: asyncio.Event, watching: asyncio.Event
     ) -> Collection[asyncio.Task[Any]]:
         registry = kopf.OperatorRegistry()
-        handlers.register(registry, operator, Login(self.kubeconfig, self.context), grants)
+        handlers.register(registry, operator, Login(session), grants)
         namespaces = self.settings.namespaces
         log.info("serving %s", f"the namespaces {', '.join(namespaces)}" if namespaces else "all namespaces")
         return await kopf.spawn_tasks(

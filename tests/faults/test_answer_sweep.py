@@ -92,6 +92,21 @@ def at_write(number: int, act: Callable[[Case], object], fate: str) -> Callable[
     return strike
 
 
+def locked_out(number: int, seconds: float) -> Callable[[Case, Asked], Fault | None]:
+    """From the step's so many-th write on, for so long, nothing that is asked is let in, and what was open is shut."""
+    until = 0.0
+
+    def strike(case: Case, asked: Asked) -> Fault | None:
+        nonlocal until
+        now = asyncio.get_running_loop().time()
+        if case.place(asked) == number and not until:
+            until = now + seconds
+            case.proxy.cut_watches()
+        return ANSWERS["401"] if now < until else None
+
+    return strike
+
+
 def always(lines: Lines, fate: str) -> Callable[[Case, Asked], Fault | None]:
     """Garble the watches from the beginning of the step."""
 
@@ -163,6 +178,8 @@ def watches(workflow: Workflow, asked: Sequence[Asked]) -> list[Point]:
             for number in count(asked)[::EVERY_WRITE]
             for name, act in acts.items()
         ),
+        # For longer than credentials are not loaded anew again: both of the operator's clients are told.
+        *(Point(f"{workflow.name}-{number:03}-token", locked_out(number, 12.0)) for number in count(asked)[::EVERY_WRITE]),
         *(Point(f"{workflow.name}-untold-{plural}", always(dropped(plural), "untold")) for plural in kinds),
         Point(f"{workflow.name}-told-twice", always(twice, "told twice")),
         Point(f"{workflow.name}-replayed", always(replayed(), "replayed")),

@@ -26,7 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments, from_environment(os.environ))
     logs.configure(settings.log_format, settings.log_level)
     try:
-        login.read(arguments.kubeconfig, arguments.context)
+        # It says in a sentence what is missing; the official client would log and raise as it comes.
+        login.namespace_of(arguments.kubeconfig, arguments.context)
         serve(Process(settings, arguments.kubeconfig, arguments.context))
     except (login.NoLogin, NotConfigured) as error:
         raise CommandError(str(error)) from None

@@ -13,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import yaml
 from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
@@ -27,7 +28,7 @@ RELOAD_INTERVAL = 10.0
 JSON = "application/json"
 _TOKEN_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
-_NO_CREDENTIALS = (kubernetes_config.ConfigException, OSError, ValueError)
+_NO_CREDENTIALS = (kubernetes_config.ConfigException, OSError, ValueError, yaml.YAMLError)
 
 Load = Callable[[Configuration], Awaitable[None]]
 
@@ -94,7 +95,7 @@ class Transport:
         """One request; the answer's JSON. Raises `errors.ApiError` for any other answer and for none."""
         async with self._requests:
             try:
-                response = await self._send(method, path, query, REQUEST_TIMEOUT, accept, body, content_type)
+                response = await self.send(method, path, query, REQUEST_TIMEOUT, accept, body, content_type)
                 content = await response.read()
             except _NETWORK_ERRORS as error:
                 raise _no_answer(error) from error
@@ -109,7 +110,7 @@ class Transport:
         """The lines of a streamed answer; `errors.Expired` after `silence` seconds without one."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence)
         try:
-            response = (await self._send("GET", path, query, timeout, accept)).response
+            response = (await self.send("GET", path, query, timeout, accept)).response
         except _NETWORK_ERRORS as error:
             raise _no_answer(error) from error
         async with response:
@@ -122,7 +123,7 @@ class Transport:
             except aiohttp.ClientError as error:
                 raise _no_answer(error) from error
 
-    async def _send(
+    async def send(
         self,
         method: str,
         path: str,
@@ -131,10 +132,16 @@ class Transport:
         accept: str,
         body: Any = None,
         content_type: str = JSON,
+        *,
+        user_agent: str = "",
     ) -> Any:
+        """One request; the official client's answer of whatever status, not read yet. Raises what aiohttp raises for no answer.
+
+        Credentials that are refused are loaded anew, and the request is sent once more.
+        """
         url = f"{self._configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
         for last in (False, True):
-            headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": self._user_agent}
+            headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": user_agent or self._user_agent}
             await self._api.update_params_for_auth(headers, None, ["BearerToken"], path, method, None)
             response = await self._api.rest_client.request(method, url, headers=headers, body=body, _request_timeout=timeout)
             if response.status != 401 or last or not await self._reload():
@@ -156,6 +163,36 @@ class Transport:
             except _NO_CREDENTIALS:
                 return False
             return True
+
+
+class Session:
+    """What kopf takes for a session of aiohttp: the requests of a transport, by their paths.
+
+    kopf closes a session of its own for one answer 401, under whatever it reads at that moment, and ends where that was about
+    to begin. This one stays open, and most of these answers are never seen.
+    """
+
+    closed = False
+
+    def __init__(self, transport: Transport) -> None:
+        """Use a transport that outlives kopf. `headers` is where kopf names itself."""
+        self._transport = transport
+        self.headers: dict[str, str] = {}
+
+    async def request(
+        self, *, method: str, url: str, json: Any = None, headers: Mapping[str, str] | None = None, timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        """See `aiohttp.ClientSession.request`; `url` is a path, perhaps with a query."""
+        content_type = (headers or {}).get("Content-Type", JSON)
+        response = await self._transport.send(
+            method, url, None, timeout, JSON, json, content_type, user_agent=self.headers.get("User-Agent", "")
+        )
+        answer = response.response
+        assert isinstance(answer, aiohttp.ClientResponse)
+        return answer
+
+    async def close(self) -> None:
+        """Nothing: others go on using the transport."""
 
 
 def proxy_of(url: str) -> str | None:

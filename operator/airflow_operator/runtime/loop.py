@@ -150,7 +150,7 @@ async def delete(title: str, step: Delete, *, flag: asyncio.Event, timing: Timin
     """Repeat a clean-up until it has nothing left to do, or has failed or lingered for `deletion_timeout`.
 
     Answers None when all is done, else the last thing that stood in the way. `Waiting` stops the clock: it means that
-    somebody still needs what would be removed.
+    somebody still needs what would be removed. So does an API server that nobody can ask: that is no failure of the clean-up.
     """
     clock = asyncio.get_running_loop().time
     busy_since: float | None = None
@@ -176,6 +176,10 @@ async def delete(title: str, step: Delete, *, flag: asyncio.Event, timing: Timin
             obstacle = _in_words(error)
             rest = backoff(failures, _asked_for(error))
             report(title, error, rest)
+            if _is_outage(error):
+                busy_since = None
+                await _rest(flag, rest, timing.debounce)
+                continue
         busy_since = started if busy_since is None else busy_since
         left = busy_since + timing.deletion_timeout - clock()
         if left <= 0:
@@ -198,6 +202,11 @@ def report(title: str, error: Exception, rest: float) -> None:
         log.warning("%s: %s; next try in %.0f s", title, _in_words(error), rest)
     else:
         log.error("%s: unexpected failure; next try in %.0f s", title, rest, exc_info=error)
+
+
+def _is_outage(error: Exception) -> bool:
+    # A 500 is of the request: a webhook that fails says it.
+    return isinstance(error, Unavailable) and error.status != 500
 
 
 def _asked_for(error: Exception) -> float:

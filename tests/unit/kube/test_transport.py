@@ -1,13 +1,20 @@
-"""Which exception an answer becomes."""
+"""What becomes of an answer, and of credentials that are refused."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from kubernetes.aio.client.configuration import Configuration
 
 from airflow_operator.kube import errors
-from airflow_operator.kube.transport import proxy_of, refusal
+from airflow_operator.kube.transport import Session, Transport, proxy_of, refusal
 
 
 @pytest.mark.parametrize(
@@ -73,3 +80,85 @@ def test_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch, environme
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert proxy_of("https://api.example:6443") == expected
+
+
+TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+
+class Guarded:
+    """An API server that lets one token in, and what reaches it."""
+
+    def __init__(self) -> None:
+        self.valid = self.known = "first"
+        self.agents: list[str] = []
+        self.patches: list[object] = []
+        self.patched = asyncio.Event()
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """A read is answered by a line now and one when a patch comes."""
+        self.agents.append(request.headers["User-Agent"])
+        if request.headers.get("Authorization") != f"Bearer {self.valid}":
+            return web.json_response({"kind": "Status", "code": 401}, status=401)
+        if request.method == "PATCH":
+            self.patches.append((request.path_qs, request.content_type, await request.json()))
+            self.patched.set()
+            return web.json_response({})
+        stream = web.StreamResponse()
+        await stream.prepare(request)
+        await stream.write(b"now\n")
+        await self.patched.wait()
+        await stream.write(b"then\n")
+        return stream
+
+    @asynccontextmanager
+    async def transport(self) -> AsyncIterator[Transport]:
+        """One that loads what is known at that moment."""
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self.serve)
+        async with TestServer(app) as server:
+
+            async def load(configuration: Configuration) -> None:
+                configuration.host = str(server.make_url("")).rstrip("/")
+                configuration.api_key = {"BearerToken": self.known}
+                configuration.api_key_prefix = {"BearerToken": "Bearer"}
+
+            transport = Transport(load, "operator")
+            await transport.open()
+            try:
+                yield transport
+            finally:
+                await transport.close()
+
+
+async def test_credentials_that_are_refused_are_loaded_anew_under_an_open_watch() -> None:
+    """A session of kopf's own would be closed for it, and its watches with it."""
+    server = Guarded()
+    async with server.transport() as transport:
+        session = Session(transport)
+        session.headers["User-Agent"] = "kopf/1"
+        async with await session.request(method="get", url="/watched?watch=true", timeout=TIMEOUT) as watch:
+            assert await watch.content.readline() == b"now\n"
+            server.valid = server.known = "second"
+            headers = {"Content-Type": "application/merge-patch+json"}
+            async with await session.request(method="patch", url="/a?b=c", json={"d": 1}, headers=headers, timeout=TIMEOUT) as patched:
+                assert patched.status == 200
+            assert await watch.content.readline() == b"then\n"
+    assert server.patches == [("/a?b=c", "application/merge-patch+json", {"d": 1})]
+    assert server.agents == ["kopf/1"] * 3
+
+
+async def test_credentials_that_stay_refused_close_nothing() -> None:
+    server = Guarded()
+    async with server.transport() as transport:
+        session = Session(transport)
+        async with await session.request(method="get", url="/watched?watch=true", timeout=TIMEOUT) as watch:
+            server.valid = "second"
+            async with await session.request(method="patch", url="/a", json={}, timeout=TIMEOUT) as refused:
+                assert refused.status == 401
+            await session.close()
+            assert not session.closed
+            server.valid = "first"
+            async with await session.request(method="patch", url="/a", json={}, timeout=TIMEOUT) as patched:
+                assert patched.status == 200
+            assert await watch.content.readline() == b"now\n"
+            assert await watch.content.readline() == b"then\n"

@@ -291,9 +291,18 @@ async def test_deletion_is_woken_early() -> None:
 
 
 async def test_deletion_that_fails_lets_go_and_tells_the_last_obstacle() -> None:
-    steps = Steps(Unavailable(503, "Busy", "the database is busy"))
-    assert await delete("x", steps, flag=asyncio.Event(), timing=TIMING) == "503 Busy: the database is busy"
+    steps = Steps(Unavailable(500, "InternalError", "failed calling webhook"))
+    assert await delete("x", steps, flag=asyncio.Event(), timing=TIMING) == "500 InternalError: failed calling webhook"
     assert now() == pytest.approx(TIMING.deletion_timeout, abs=1)
+
+
+@pytest.mark.parametrize(
+    "outage", [Unavailable(0, "NoAnswer", "refused"), Unavailable(503, "Busy", "busy"), Unavailable(401, "Unauthorized", "")]
+)
+async def test_deletion_outlives_an_api_server_that_nobody_can_ask(outage: Unavailable) -> None:
+    steps = Steps(LookAgain(1.0), *[outage] * 30, LookAgain(1.0), None)
+    assert await delete("x", steps, flag=asyncio.Event(), timing=TIMING) is None
+    assert now() > 5 * TIMING.deletion_timeout
 
 
 async def test_deletion_that_lingers_lets_go() -> None:
