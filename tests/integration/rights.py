@@ -43,7 +43,7 @@ class Account:
         refused = {
             f"{entry['verb']} {entry['requestURI']}"
             for entry in self.control_plane.audit(since)
-            if entry["user"]["username"] == self.user and entry.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid"
+            if entry["user"].get("username") == self.user and entry.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid"
         }
         assert not refused, f"without the right to it {self.user} asked for {sorted(refused)}"
 

@@ -80,7 +80,7 @@ async def operator_with_its_own_rights(stage: Stage, account: str, folder: Path,
 
 def refused_requests(stage: Stage, account: str) -> set[tuple[str, str]]:
     """What the operator asked for and had no right to."""
-    asked = [item for item in stage.control_plane.audit() if item["user"]["username"] == f"system:serviceaccount:{account}"]
+    asked = [item for item in stage.control_plane.audit() if item["user"].get("username") == f"system:serviceaccount:{account}"]
     assert asked
     return {(item["verb"], item["requestURI"]) for item in asked if item["responseStatus"]["code"] == 403}
 
