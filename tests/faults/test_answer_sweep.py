@@ -12,6 +12,7 @@ from tests.faults.case import Case, Rig
 from tests.faults.proxy import Asked, Exchange, Fault, Lines, answer, delay, reset
 from tests.faults.sweep import Outcome, Point, sweep
 from tests.faults.workflows import CREATE, Workflow
+from tests.integration.eventually import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
@@ -188,3 +189,30 @@ def watches(workflow: Workflow, asked: Sequence[Asked]) -> list[Point]:
 
 async def test_watches_that_break(the_rig: Rig, passed: Passed) -> None:
     passed("watches", await sweep(the_rig, [CREATE], watches, thin=2))
+
+
+async def test_an_error_in_a_watch_that_kopf_does_not_know(the_rig: Rig) -> None:
+    """It ends the operator within seconds, and the next one goes on: kopf gives no other choice."""
+    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "InternalError", "message": "broken", "code": 500}
+    told = asyncio.Event()
+
+    async def broken(asked: Asked, line: bytes) -> AsyncIterator[bytes]:
+        yield line
+        if asked.plural == "airflowclusters":
+            told.set()
+            yield json.dumps({"type": "ERROR", "object": status}).encode()
+
+    async with the_rig.case("error") as case:
+        await case.operator.start()
+        await CREATE.prepare(case)
+        case.proxy.garble = broken
+        step = asyncio.create_task(CREATE.step(case))
+        await told.wait()
+
+        async def ended() -> bool:
+            return not case.operator.alive
+
+        await eventually(ended, within=15)
+        case.proxy.undisturbed()
+        await case.operator.start()
+        await step
