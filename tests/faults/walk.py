@@ -42,10 +42,12 @@ WRONG: tuple[Any, ...] = (True, -1, 1.5, "", "A b", [], {}, ["a"], [{}], {"a": "
 Running = dict[tuple[str, str], Any]
 REFERENCES = ("Ref.name", "fernet.name", "apiSecret.name", "jwt.name", "webserverSecret.name", "claimName", "serviceAccount.name")
 
+PAUSED = "AirflowCluster.paused"
+
 ELSEWHERE: Mapping[str, str] = {
     "AirflowCluster.baseRef.": "cannot change: tests/crd; other namespaces: tests/integration/test_scenario_tenants.py",
     "AirflowCluster.database.": "for a base that makes no databases: tests/integration/test_scenario_external.py",
-    "AirflowCluster.paused": "nothing is carried out then: tests/integration/test_scenario_refused.py",
+    PAUSED: "nothing is carried out then: tests/integration/test_scenario_refused.py",
     "AirflowCluster.gateway.": "nobody answers for routes here: tests/integration/test_scenario_gateway.py",
 }
 """Leaves that are not walked, by the start of their path, and why."""
@@ -195,7 +197,7 @@ class Lane:
             for value in values(path, manner, random):
                 for onto in self._onto(kind):
                     spec = with_leaf(kind, path, value, onto)
-                    if manner != "likely" or (spec != self._good[kind] and rendered(kind, spec) is not None):
+                    if fits(path, onto, random) if manner != "likely" else spec != self._good[kind] and rendered(kind, spec) is not None:
                         return Change(kind, path, value, manner, spec)
 
     def _onto(self, kind: str) -> list[Spec]:
@@ -308,13 +310,20 @@ def values(path: str, manner: str, random: Random) -> list[Any]:
         case "missing":
             return [MISSING]
         case "wrong":
-            return [random.choice(WRONG)]
+            # To pause is no mistake, and nothing that comes after it would be carried out.
+            return [random.choice([value for value in WRONG if not (path == PAUSED and value is True)])]
     end = next((end for end in LIVE if path.endswith(end)), None)
     found = list(LIVE[end]) if end else [*VALUES.get(path, ()), *candidates(schema)]
     first, rest = found[:4], found[4:]
     random.shuffle(first)
     random.shuffle(rest)
     return [*first, *rest]
+
+
+def fits(path: str, onto: Spec, random: Random) -> bool:
+    """Whether the leaf could have a right value there: else something else is wrong as well, and may be all that is told."""
+    kind = path.partition(".")[0]
+    return any(rendered(kind, with_leaf(kind, path, value, onto)) is not None for value in values(path, "likely", random))
 
 
 EMPTIED = re.compile(r'(spec\.[^ ]+): Invalid value: "null"')
