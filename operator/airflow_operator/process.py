@@ -20,10 +20,10 @@ import kopf
 from airflow_operator import handlers
 from airflow_operator.domain.kinds import AIRFLOW_BASE, AIRFLOW_CLUSTER, POD
 from airflow_operator.domain.manifest import Kind, dig
-from airflow_operator.kube.client import Client, connection
+from airflow_operator.kube.client import Client
 from airflow_operator.kube.errors import Forbidden, NotFound, Unavailable
-from airflow_operator.kube.protocol import Kube
-from airflow_operator.kube.transport import Session
+from airflow_operator.kube.protocol import FIELD_MANAGER, Kube
+from airflow_operator.kube.transport import Session, Transport, credentials
 from airflow_operator.kube.wrapped import Guarded
 from airflow_operator.runtime import health, liveness, webhook
 from airflow_operator.runtime.children import Children
@@ -74,7 +74,7 @@ class Process:
             _raised_by_signals(end)
         async with AsyncExitStack() as stack:
             transport = await stack.enter_async_context(
-                connection(self.kubeconfig, self.context, requests_at_once=self.settings.requests_at_once)
+                Transport(credentials(self.kubeconfig, self.context), FIELD_MANAGER, self.settings.requests_at_once)
             )
             kube = self.around_kube(Client(transport))
             lag, wakeups, news = LagMeter(), Wakeups(), GitSyncNews()

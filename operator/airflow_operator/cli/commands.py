@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     logs.configure(settings.log_format, settings.log_level)
     try:
         # It says in a sentence what is missing; the official client would log and raise as it comes.
-        login.namespace_of(arguments.kubeconfig, arguments.context)
+        login.require(arguments.kubeconfig, arguments.context)
         serve(Process(settings, arguments.kubeconfig, arguments.context))
     except (login.NoLogin, NotConfigured) as error:
         raise CommandError(str(error)) from None

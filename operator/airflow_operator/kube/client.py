@@ -43,25 +43,8 @@ async def connect(
 
     `user_agent` names the client in the API server's audit log. Raises `errors.NotConfigured` where there is no way in.
     """
-    async with connection(kubeconfig, context, user_agent=user_agent, requests_at_once=requests_at_once) as transport:
+    async with Transport(credentials(kubeconfig, context), user_agent, requests_at_once) as transport:
         yield Client(transport)
-
-
-@asynccontextmanager
-async def connection(
-    kubeconfig: str | os.PathLike[str] | None = None,
-    context: str | None = None,
-    *,
-    user_agent: str = FIELD_MANAGER,
-    requests_at_once: int = REQUESTS_AT_ONCE,
-) -> AsyncIterator[Transport]:
-    """What `connect` speaks through, for more than one to use."""
-    transport = Transport(credentials(kubeconfig, context), user_agent, requests_at_once)
-    await transport.open()
-    try:
-        yield transport
-    finally:
-        await transport.close()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -55,7 +55,7 @@ class Transport:
     """One connection pool with one set of credentials."""
 
     def __init__(self, load: Load, user_agent: str, requests_at_once: int = REQUESTS_AT_ONCE) -> None:
-        """Nothing is read or opened before `open`. Watches do not count among the requests."""
+        """Nothing is read or opened before `async with`. Watches do not count among the requests."""
         self._load = load
         self._user_agent = user_agent
         self._configuration = Configuration()
@@ -66,7 +66,7 @@ class Transport:
         self._reloaded_at = -RELOAD_INTERVAL
         self._api: Any = None
 
-    async def open(self) -> None:
+    async def __aenter__(self) -> Self:
         """Load the credentials. Raises `errors.NotConfigured` where there are none."""
         try:
             await self._load(self._configuration)
@@ -76,11 +76,11 @@ class Transport:
         # Otherwise the environment's proxies would be looked up in a thread of their own for each request.
         self._configuration.client_session_kwargs = {"trust_env": False}
         self._api = ApiClient(self._configuration)
+        return self
 
-    async def close(self) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         """Close every connection."""
-        if self._api is not None:
-            await self._api.close()
+        await self._api.close()
 
     async def request(
         self,

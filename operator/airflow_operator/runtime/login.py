@@ -58,21 +58,32 @@ def default_kubeconfig() -> str:
     raise NoLogin("No kubeconfig was found. Name one with --kubeconfig or KUBECONFIG, or run in a pod with a service account.")
 
 
+def require(kubeconfig: str | None = None, context: str | None = None) -> None:
+    """Raises `NoLogin` where this is no pod with a service account and no kubeconfig has the context."""
+    if not _is_pods_own(kubeconfig, context):
+        _chosen(kubeconfig, context)
+
+
 def namespace_of(kubeconfig: str | None = None, context: str | None = None) -> str:
-    """The namespace that kubectl would use: that of the context, or of the pod; else `default`. Raises `NoLogin` where there is neither."""
-    if kubeconfig is None and context is None and in_cluster(os.environ):
+    """The namespace that kubectl would use: that of the context, or of the pod; else `default`. Raises `NoLogin` as `require` does."""
+    if _is_pods_own(kubeconfig, context):
         return (SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
+    return str(_chosen(kubeconfig, context).get("namespace") or "default")
+
+
+def _is_pods_own(kubeconfig: str | None, context: str | None) -> bool:
+    return kubeconfig is None and context is None and in_cluster(os.environ)
+
+
+def _chosen(kubeconfig: str | None, context: str | None) -> Mapping[str, Any]:
+    """The context of a kubeconfig that is meant."""
     path = Path(kubeconfig or default_kubeconfig())
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise NoLogin(f"The kubeconfig {path} cannot be read: {error}") from None
-    chosen = _named(document, "contexts", context or document.get("current-context"), path)["context"]
-    return str(chosen.get("namespace") or "default")
-
-
-def _named(document: Mapping[str, Any], section: str, name: str | None, path: Path) -> Mapping[str, Any]:
-    for item in dig(document, section, default=()):
+    name = context or document.get("current-context")
+    for item in dig(document, "contexts", default=()):
         if item.get("name") == name:
-            return dict(item)
-    raise NoLogin(f"{path} has no {section.removesuffix('s')} {name!r}.")
+            return dict(item["context"])
+    raise NoLogin(f"{path} has no context {name!r}.")

@@ -122,12 +122,8 @@ class Guarded:
                 configuration.api_key = {"BearerToken": self.known}
                 configuration.api_key_prefix = {"BearerToken": "Bearer"}
 
-            transport = Transport(load, "operator")
-            await transport.open()
-            try:
+            async with Transport(load, "operator") as transport:
                 yield transport
-            finally:
-                await transport.close()
 
 
 async def test_credentials_that_are_refused_are_loaded_anew_under_an_open_watch() -> None:

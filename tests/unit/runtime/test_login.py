@@ -56,6 +56,17 @@ def test_in_a_pod(tmp_path: Path) -> None:
     assert not in_cluster({}, tmp_path)
 
 
+def test_a_pod_needs_an_account_and_no_namespace_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A volume that somebody projects by hand may hold the token and the authority alone."""
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    monkeypatch.setattr(login, "in_cluster", lambda environ: True)
+    monkeypatch.setattr(login, "SERVICE_ACCOUNT", tmp_path)
+    login.require()
+    monkeypatch.setattr(login, "in_cluster", lambda environ: False)
+    with pytest.raises(NoLogin, match="--kubeconfig"):
+        login.require()
+
+
 @pytest.mark.looptime
 async def test_second_login_waits_and_differs_from_the_first() -> None:
     """kopf takes equal data that failed once for invalid for ever, and asks again without a pause."""
